@@ -12,6 +12,8 @@
         Unknown                         7   bytes went out and no answer came back: done or not, nobody knows
         Answered                        7   an HTTP status that is not success
         Garbage                         7   a success status with a body that is not what the endpoint gives
+        CredentialsRefused              7   the token service refuses our own credentials: everything of that product waits
+        PracticeUnauthorised            7   one practice does not let us in, with a token that is fresh
       Stale                             4   the plan is not current any more
       Refused                           3   objections that nobody allowed
       Partial                           5   done in part, or an outcome is unknown
@@ -114,6 +116,29 @@ class Answered(RemoteError):
 
 class Garbage(RemoteError):
     """A success status with a body that is not what the endpoint gives (HTML, truncated JSON, an error object)."""
+
+
+class CredentialsRefused(RemoteError):
+    """The token service refuses *our* credentials: wrong or expired password, locked account, unknown client.
+
+    Every practice of that product waits until a person has acted. ``reason`` is a fixed word (``expired_password``),
+    ``code`` the service's number where it gave one.
+    """
+
+    def __init__(
+        self, message: str, *, method: str, path: str, reason: str, code: int | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, method=method, path=path, hint=hint)
+        self.reason = reason
+        self.code = code
+
+
+class PracticeUnauthorised(RemoteError):
+    """One practice refuses a token that was renewed just now: it must be authorised again. Other practices go on."""
+
+    def __init__(self, message: str, *, method: str, path: str, status: int, hint: str | None = None) -> None:
+        super().__init__(message, method=method, path=path, hint=hint)
+        self.status = status
 
 
 class Stale(ReconcilerError):
