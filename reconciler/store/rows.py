@@ -1,0 +1,78 @@
+"""What several tables share: replacing a row, and receipts of fields as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from reconciler.core.records import FieldReceipt
+from reconciler.errors import StoreError
+from reconciler.store.schema import from_text, to_text
+
+
+def upsert(connection: Connection, into: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows, replacing those with the same primary key. Every row has every column."""
+    if not rows:
+        return
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(into)
+    keys = [it.name for it in into.primary_key]
+    values = {it.name: statement.excluded[it.name] for it in into.columns if it.name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values), rows)
+
+
+def insert_new(connection: Connection, into: Table, row: dict[str, Any]) -> bool:
+    """Insert a row unless its primary key is taken; whether it was inserted."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return connection.execute(insert(into).values(row).on_conflict_do_nothing()).rowcount == 1
+
+
+def fields_to_text(fields: Iterable[FieldReceipt]) -> str:
+    """As kept in ``receipts.fields`` and ``intents.fields``. False flags and absent commits are left out."""
+    documents = []
+    for it in fields:
+        document: dict[str, Any] = {
+            "path": it.path,
+            "fingerprint": it.fingerprint,
+            "at": to_text(it.at),
+            "plan_id": it.plan_id,
+        }
+        if it.commit is not None:
+            document["commit"] = it.commit
+        if it.assumed:
+            document["assumed"] = True
+        if it.follows_group:
+            document["follows_group"] = True
+        documents.append(document)
+    return json.dumps(documents, separators=(",", ":"))
+
+
+def fields_from_text(text: str) -> tuple[FieldReceipt, ...]:
+    """The opposite. Raises ``StoreError`` for what we never wrote."""
+    try:
+        return tuple(
+            FieldReceipt(
+                path=it["path"],
+                fingerprint=it["fingerprint"],
+                at=from_text(it["at"]),
+                plan_id=it["plan_id"],
+                commit=it.get("commit"),
+                assumed=it.get("assumed", False),
+                follows_group=it.get("follows_group", False),
+            )
+            for it in json.loads(text)
+        )
+    except (ValueError, TypeError, KeyError):
+        raise StoreError("the store holds a receipt that cannot be read", hint="run `reconciler store check`") from None
+
+
+def json_from_text(text: str) -> Any:
+    """A JSON value of ours. Raises ``StoreError`` for what we never wrote."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise StoreError("the store holds a record that cannot be read", hint="run `reconciler store check`") from None
