@@ -28,13 +28,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP response. ``break_after`` cuts the connection after so many body bytes (0: before the status line)."""
+    """One HTTP response, and how a server sends it.
+
+    ``break_after`` cuts the connection after so many body bytes (0: before the status line), ``drip_seconds`` spreads the
+    body over so long.
+    """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     delay_seconds: float = 0.0
     break_after: int | None = None
+    drip_seconds: float = 0.0
 
 
 def json_response(value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
