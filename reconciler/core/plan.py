@@ -211,3 +211,8 @@ def plan_id_of(document: dict[str, Any]) -> str:
     """The first 16 hex digits of SHA-256 over the document without its ``plan_id``."""
     body = {key: value for key, value in document.items() if key != "plan_id"}
     return hashlib.sha256(canonical_json(body)).hexdigest()[:16]
+
+
+def change_id(kind: str, business: int, slug: str, extra: str = "") -> str:
+    """Stable over plans: 12 hex digits of a hash of what the change is about."""
+    return hashlib.sha256(f"{kind}|{slug}|{business}|{extra}".encode()).hexdigest()[:12]

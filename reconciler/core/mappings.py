@@ -1,0 +1,72 @@
+"""What is known of one location's mapping to its group: shown, known from a receipt only, elsewhere, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.core.live import LiveBusiness, LiveGroup, LiveMapping
+from reconciler.core.records import ObjectReceipt
+from reconciler.core.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class MappingSight:
+    """One location as seen. ``elsewhere`` are mappings of the location to other groups that we know."""
+
+    exists: bool
+    have: LiveMapping | None = None
+    receipt: ObjectReceipt | None = None
+    visible: bool = True
+    """False where mappings are unobservable: the receipt is the only evidence."""
+    elsewhere: tuple[LiveMapping, ...] = ()
+    """Active live mappings to other known groups, and for an unseen one what a receipt says."""
+    strangers: tuple[int, ...] = ()
+    """Ids of groups that we do not know (perhaps of another source): never written to."""
+    unreadable: str = ""
+    vanished: bool = False
+    """A receipt says that it was there, and a readable answer does not list it."""
+
+
+def see_mapping(world: World, business: int, group: LiveGroup | None, seen: LiveBusiness) -> MappingSight:
+    """Puts together the location's own answer, the group's list and the receipts."""
+    receipts = world.mapping_receipts.get(business, ())
+    group_id = group.group_id if group is not None else None
+    receipt = next((it for it in receipts if it.group_id == group_id), None) if group_id is not None else None
+    own = seen.mappings.get(business)
+    if own is not None and own.sight == "unreadable":
+        return MappingSight(False, receipt=receipt, unreadable=own.error)
+    known: list[LiveMapping] | None = None
+    if own is not None and own.sight == "shown":
+        known = list(own.mappings)
+    listed = [it for one in seen.groups for it in one.mappings or () if it.business == business]
+    if known is None and any(one.mappings is not None for one in seen.groups):
+        known = listed
+    elif known is not None:
+        have_ids = {it.group_id for it in known}
+        known += [it for it in listed if it.group_id not in have_ids]
+    if known is None:
+        return _from_receipts(group_id, receipt, receipts)
+    others = [it for it in known if it.group_id != group_id]
+    have = next((it for it in known if it.group_id == group_id), None) if group_id is not None else None
+    moved_from = {it.group_id for it in receipts if it.group_id != group_id} if have is None else set()
+    return MappingSight(
+        exists=have is not None,
+        have=have,
+        receipt=receipt,
+        elsewhere=tuple(
+            it
+            for it in others
+            if it.group_id in world.known_groups and (it.active is not False or it.group_id in moved_from)
+        ),
+        strangers=tuple(sorted(it.group_id or 0 for it in others if it.group_id not in world.known_groups)),
+        vanished=have is None and receipt is not None,
+    )
+
+
+def _from_receipts(
+    group_id: int | None, receipt: ObjectReceipt | None, receipts: tuple[ObjectReceipt, ...]
+) -> MappingSight:
+    elsewhere = tuple(
+        LiveMapping(it.business, it.group_id) for it in receipts if it.group_id != group_id and receipt is None
+    )
+    return MappingSight(receipt is not None, receipt=receipt, visible=False, elsewhere=elsewhere)

@@ -1,0 +1,208 @@
+"""The configuration in force that a declaration leads to: declared values, else what is live, else defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.core import in_force, live, values, verdict
+from reconciler.core.compare import Row, shown_value
+from reconciler.core.declared import Declared
+from reconciler.core.desired import Desired, DesiredMapping
+from reconciler.core.mappings import MappingSight
+from reconciler.core.sources import nextech
+from reconciler.core.values import Value
+from reconciler.core.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class LocationInput:
+    """One location with what was seen of it and what compares."""
+
+    want: DesiredMapping
+    sight: MappingSight
+    rows: tuple[Row, ...] = ()
+    unknown_filters: tuple[str, ...] = ()
+    """Wire keys of filters that are neither declared nor shown, on an object that existed before us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Known values of one level (group or location) by wire key."""
+
+    declared: dict[str, Value] = field(default_factory=dict)
+    seen: dict[str, Value] = field(default_factory=dict)
+    masked: frozenset[str] = frozenset()
+    """Shown or recorded to be there, value unknown."""
+
+
+def layer(
+    declared: dict[str, Value],
+    properties: tuple[live.Property, ...] | None,
+    known: dict[str, Value],
+    rows: tuple[Row, ...],
+    fields: tuple[nextech.Field, ...],
+    world: World,
+) -> Layer:
+    """Declared values, then live ones, then ones in force that this answer does not show; reset keys are gone."""
+    gone = {it.key for it in rows if it.reset}
+    seen: dict[str, Value] = {}
+    masked: set[str] = set()
+    for spec in fields:
+        if spec.key in declared or spec.key in gone:
+            continue
+        shown = shown_value(properties, spec.key, world.fingerprint)
+        if isinstance(shown, Value):
+            if spec.secure:
+                masked.add(spec.key)  # a value without a reference: the runner could not resolve it
+            seen[spec.key] = shown
+        elif shown is verdict.Hidden.NOT_SHOWN:
+            if properties is not None and any(it.key == spec.key for it in properties):
+                masked.add(spec.key)
+            elif spec.key in known:
+                seen[spec.key] = known[spec.key]
+    return Layer(declared, seen, frozenset(masked))
+
+
+def resolve(
+    world: World,
+    declared: Declared,
+    want: Desired,
+    *,
+    group: live.LiveGroup | None,
+    created_here: bool,
+    group_rows: tuple[Row, ...],
+    locations: tuple[LocationInput, ...],
+    old: in_force.Document | None,
+) -> in_force.Document:
+    """The document that comes into force when every change of the business has been made."""
+    it = declared.declaration
+    references = _references(it.group)
+    group_layer = layer(
+        want.properties,
+        group.properties if group is not None else (),
+        in_force.group_known(old),
+        group_rows,
+        nextech.GROUP_FIELDS,
+        world,
+    )
+    trigger_ids = want.triggers
+    if trigger_ids is None:
+        trigger_ids = group.triggers if group is not None and group.triggers is not None else ()
+    document: in_force.Document = {
+        **{key: value for key, value in in_force.business_fields(declared, world.secrets).items() if key != "group.id"},
+        "business": it.business,
+        "contacts_api_key": it.contacts_api_key,
+        "contacts_api_key_print": world.secrets.get(it.contacts_api_key) if it.contacts_api_key else None,
+        "group_pin": it.group.id,
+        "group_id": group.group_id if group is not None else None,
+        "group_created": created_here,
+        "triggers": sorted(world.trigger_names.get(number, str(number)) for number in trigger_ids),
+        "group": _sides(group_layer, references),
+        "locations": {},
+    }
+    for one in locations:
+        document["locations"][str(one.want.business)] = _location(world, declared, one, group_layer, references, old)
+    _keep_undeclared(world, document, old, declared.slug)
+    return document
+
+
+def _references(part: Any) -> dict[str, str | None]:
+    return {spec.key: getattr(part, spec.name) for spec in nextech.FIELDS if spec.secure}
+
+
+def _sides(known: Layer, references: dict[str, str | None]) -> dict[str, Any]:
+    sides = {key: in_force.side_of(key, value, None) for key, value in known.seen.items()}
+    sides |= {key: in_force.side_of(key, value, references.get(key)) for key, value in known.declared.items()}
+    return dict(sorted(sides.items()))
+
+
+def _location(
+    world: World,
+    declared: Declared,
+    one: LocationInput,
+    group: Layer,
+    group_references: dict[str, str | None],
+    old: in_force.Document | None,
+) -> dict[str, Any]:
+    it = declared.declaration.locations[one.want.index]
+    mine = layer(
+        one.want.properties,
+        one.sight.have.properties if one.sight.have is not None else (None if one.sight.exists else ()),
+        in_force.location_known(old, one.want.business),
+        one.rows,
+        nextech.LOCATION_FIELDS,
+        world,
+    )
+    references = _references(it)
+    resolved: dict[str, Any] = {}
+    waiting: str | None = None
+    for spec in nextech.FIELDS:
+        side, unknown = _resolve_one(spec, mine, group, references, group_references)
+        if unknown:
+            waiting = unknown
+        if side is not None:
+            resolved[spec.key] = side
+    if one.unknown_filters:
+        waiting = waiting or "a filter is neither declared nor shown: " + ", ".join(one.unknown_filters)
+    fields = in_force.location_fields(declared, one.want.index)
+    return {
+        **fields,
+        "state": "released" if one.want.released else it.state,
+        "active": one.want.active,
+        "values": _sides(mine, references),
+        "resolved": resolved,
+        "waiting": waiting,
+        "existed_before": bool(one.sight.exists and (one.sight.receipt is None or not one.sight.receipt.created)),
+    }
+
+
+def _resolve_one(
+    spec: nextech.Field,
+    mine: Layer,
+    group: Layer,
+    references: dict[str, str | None],
+    group_references: dict[str, str | None],
+) -> tuple[dict[str, Any] | None, str]:
+    """The SIDE that the runner uses, and why there is none where a secure value is not known."""
+    if spec.key in mine.declared:
+        return _side(spec, mine.declared[spec.key], references.get(spec.key), "location"), ""
+    if spec.key in mine.masked:
+        return None, f"{spec.name} is set at Birdeye for this location and its value is not known: declare it"
+    if spec.key in mine.seen:
+        return _side(spec, mine.seen[spec.key], None, "location live"), ""
+    if "group" in spec.scopes:
+        if spec.key in group.declared:
+            return _side(spec, group.declared[spec.key], group_references.get(spec.key), "group"), ""
+        if spec.key in group.masked:
+            return None, f"{spec.name} is set at Birdeye for the group and its value is not known: declare it"
+        if spec.key in group.seen:
+            return _side(spec, group.seen[spec.key], None, "group live"), ""
+    if spec.default is None:
+        return None, f"no {spec.name} is known"
+    return _side(spec, values.plain(spec.key, spec.default), None, "default"), ""
+
+
+def _side(spec: nextech.Field, value: Value, reference: str | None, source: str) -> dict[str, Any]:
+    return {**in_force.side_of(spec.key, value, reference), "from": source}
+
+
+def _keep_undeclared(world: World, document: in_force.Document, old: in_force.Document | None, slug: str) -> None:
+    """A location whose entry disappeared stays in force until a way out is taken; one that moved away is dropped."""
+    for key, location in (old or {}).get("locations", {}).items():
+        elsewhere = world.declared_location.get(int(key))
+        if key not in document["locations"] and (elsewhere is None or elsewhere == slug):
+            document["locations"][key] = location
+    document["locations"] = dict(sorted(document["locations"].items()))
+
+
+def group_values(known: Layer) -> dict[str, Value]:
+    """The group's values as an override that ends falls back to them: declared, else seen, else the default."""
+    found: dict[str, Value] = {}
+    for spec in nextech.OVERRIDES:
+        value = known.declared.get(spec.key) or known.seen.get(spec.key)
+        if value is None and spec.default is not None and spec.key not in known.masked:
+            value = values.plain(spec.key, spec.default)
+        if value is not None:
+            found[spec.key] = value
+    return found
