@@ -23,7 +23,29 @@ KNOWN_TRIGGERS = {
     WRITEBACK_TRIGGER: "Appointment Trigger Service",
     UPSERT_TRIGGER: "Nextech Appointment Upsert Trigger Service",
 }
+TRIGGER_SHORT_NAMES = {
+    "Appointment": FULFILLED_TRIGGER,
+    "Appointment Trigger": WRITEBACK_TRIGGER,
+    "Nextech Appointment Upsert Trigger": UPSERT_TRIGGER,
+}
+"""The name and value that Birdeye's dashboard shows for each."""
 JOB_TRIGGER_TYPE = 1
+
+_SERVICE_BY_NAME = {
+    **{service: service for service in KNOWN_TRIGGERS},
+    **{display: service for service, display in KNOWN_TRIGGERS.items()},
+    **TRIGGER_SHORT_NAMES,
+}
+
+
+def trigger_service(name: str) -> str | None:
+    """The service behind a service, display or short name, or None where the name is not one known here."""
+    return _SERVICE_BY_NAME.get(name)
+
+
+def trigger_names() -> frozenset[str]:
+    """Every name by which ``trigger_service`` knows a trigger."""
+    return frozenset(_SERVICE_BY_NAME)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,237 @@
+"""Problems as people and machines read them: the house form for terminals, the published JSON, GitHub's annotations.
+
+Whatever a file holds may stand in a message or an excerpt, so control characters, those that change the direction of
+text and those that end a line are escaped in every form. Lines of secret fields are masked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+from reconciler.core.model import SECRET_FIELDS
+from reconciler.core.problems import Position, Problem, Severity
+
+MOST_SHOWN = 50
+"""Problems told in full; the rest is counted."""
+WIDEST_EXCERPT = 100
+"""Columns of an excerpt; a longer line is cut around the caret."""
+TAB_WIDTH = 4
+
+_COLOURS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33", Severity.NOTE: "1;36"}
+_BREAK = re.compile(r"\r\n|\r|\n")
+_SECRET_KEY = re.compile(r"(?:" + "|".join(sorted(SECRET_FIELDS)) + r")\s*[\"']?\s*:?")
+_WHOLE_REFERENCE = re.compile(
+    r"\s*[\"']?(?:env:RECONCILER_SECRET_[A-Z0-9_]+|file:[^\s#]+#[A-Za-z0-9_.-]+)[\"']?\s*(?:#.*)?"
+)
+_REACH = 5
+"""How many lines after a secret key without a reference are masked too: a pasted value may be broken over lines."""
+_MASK = "<masked>"
+
+
+def render_text(
+    problems: Sequence[Problem], sources: Mapping[str, str], *, colour: bool = False, most: int = MOST_SHOWN
+) -> str:
+    """Every problem in the house form, then a count. ``sources`` has the text of files by the path in positions.
+
+    Of more than ``most``, errors are shown before warnings before notes, in their order; the rest is counted.
+    """
+    shown = _most_severe(problems, most)
+    lines: dict[str, list[str]] = {}
+    parts = [_one(it, sources, lines, colour=colour) for it in shown]
+    left = len(problems) - len(shown)
+    if left:
+        parts.append(f"and {left:,} more, not shown: mend these first, or use --output json\n")
+    if problems:
+        parts.append(f"{counted(problems)}\n")
+    return "\n".join(parts)
+
+
+def counted(problems: Sequence[Problem]) -> str:
+    """``2 errors, 1 warning in 2 files``."""
+    words = []
+    for severity in Severity:
+        number = sum(it.severity is severity for it in problems)
+        if number:
+            words.append(f"{number:,} {severity.value}{'s' if number > 1 else ''}")
+    files = len({it.position.file for it in problems})
+    return f"{', '.join(words)} in {files:,} file{'s' if files > 1 else ''}" if words else "no problems"
+
+
+def render_json(problems: Sequence[Problem]) -> str:
+    """The published document of ``validate --output json``, ending in a line break."""
+    document = {
+        "format_version": "1.0",
+        "kind": "validate",
+        "problems": [
+            {
+                "code": it.code,
+                "severity": it.severity.value,
+                "file": it.position.file,
+                "line": it.position.line,
+                "column": it.position.column,
+                "message": it.message,
+                "hint": it.hint,
+            }
+            for it in problems
+        ],
+    }
+    # ASCII only: a direction mark in a message then cannot reorder what a terminal shows.
+    return json.dumps(document, indent=2) + "\n"
+
+
+def render_github(problems: Sequence[Problem]) -> str:
+    """Workflow commands, errors first: GitHub shows ten of each kind for a step."""
+    return "".join(_annotation(it) for it in _most_severe(problems, len(problems), keep_order=False))
+
+
+def escaped(text: str) -> str:
+    """``text`` with every character that a terminal or reader could act on written as an escape."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(it if _is_harmless(it) else _escape(it) for it in text)
+
+
+def _most_severe(problems: Sequence[Problem], most: int, *, keep_order: bool = True) -> list[Problem]:
+    rank = {severity: i for i, severity in enumerate(Severity)}
+    chosen = sorted(range(len(problems)), key=lambda i: (rank[problems[i].severity], i))[:most]
+    return [problems[i] for i in (sorted(chosen) if keep_order else chosen)]
+
+
+def _annotation(problem: Problem) -> str:
+    command = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}[problem.severity]
+    where = problem.position
+    text = problem.message + (f"\n{problem.hint}" if problem.hint else "")
+    for place, why in problem.also:
+        text += f"\n{why}: {place}"
+    title = f"{problem.code}"
+    properties = f"file={_property(where.file)},line={where.line},col={where.column},title={_property(title)}"
+    return f"::{command} {properties}::{_data(text)}\n"
+
+
+def _data(text: str) -> str:
+    lines = [escaped(it) for it in text.split("\n")]
+    return "\n".join(lines).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _one(problem: Problem, sources: Mapping[str, str], lines: dict[str, list[str]], *, colour: bool) -> str:
+    head = _paint(f"{problem.severity.value}[{problem.code}]", _COLOURS[problem.severity], colour)
+    out = [f"{head}: {_paint(escaped(problem.message), '1', colour)}"]
+    where = problem.position
+    if where.file in sources and where.file not in lines:
+        lines[where.file] = _BREAK.split(sources[where.file])
+    text = lines.get(where.file)
+    margin = " " * len(str(where.line))
+    if text is None or not 1 <= where.line <= len(text):
+        out.append(f"{margin}--> {_place(where)}")
+    else:
+        out.append(f"{margin}--> {_place(where)}")
+        out += _excerpt(problem, text, margin)
+    out += [f"{margin} = {escaped(why)}: {_place(place)}" for place, why in problem.also]
+    if problem.hint:
+        out.append(f"{margin} = {escaped(problem.hint)}")
+    out.append(f"{margin} = more: reconciler explain {problem.code}")
+    return "\n".join(out) + "\n"
+
+
+def _place(position: Position) -> str:
+    return f"{escaped(position.file)}:{position.line}:{position.column}"
+
+
+def _excerpt(problem: Problem, lines: Sequence[str], margin: str) -> list[str]:
+    number = problem.position.line
+    out = [f"{margin} |"]
+    if number > 1 and lines[number - 2].strip():
+        before, _ = _masked(lines, number - 2, always=False)
+        out.append(f"{number - 1:>{len(margin)}} | {_cut(_wide(before), 0)[0]}".rstrip())
+    line, kept = _masked(lines, number - 1, always=problem.secret)
+    column = min(problem.position.column - 1, len(line))
+    start = len(_wide(line[:column]))
+    length = _width(_wide(line[column : column + problem.length])) if column < kept else 1
+    shown, start = _cut(_wide(line), start)
+    under = _width(shown[:start])
+    room = max(1, _width(shown) - under)
+    out.append(f"{number} | {shown}".rstrip())
+    out.append(f"{margin} | {' ' * under}{'^' * max(1, min(length, room))}")
+    return out
+
+
+def _masked(lines: Sequence[str], index: int, *, always: bool) -> tuple[str, int]:
+    """One line without what may be a secret in it, and how many of its first characters are its own."""
+    line = lines[index]
+    found = list(_SECRET_KEY.finditer(line))
+    if found:
+        end = found[0].end()
+        if _WHOLE_REFERENCE.fullmatch(line[end:]) and not always:
+            return line, len(line)
+        return f"{line[:end]} {_MASK}", end
+    indent = len(line) - len(line.lstrip())
+    if always:
+        key, colon, _ = line.partition(":")
+        if colon and re.fullmatch(r"[\s\-\"'\w.]*", key):
+            return f"{key}: {_MASK}", len(key) + 1
+        return line[:indent] + _MASK, indent
+    for back in range(index - 1, max(-1, index - 1 - _REACH), -1):
+        above = list(_SECRET_KEY.finditer(lines[back]))
+        if above and not _WHOLE_REFERENCE.fullmatch(lines[back][above[-1].end() :]):
+            if _begins_field(lines[back], line) and not _is_open(lines[back][above[-1].end() :]):
+                return line, len(line)
+            return line[:indent] + _MASK, indent
+    return line, len(line)
+
+
+def _begins_field(secret_line: str, line: str) -> bool:
+    """Does ``line`` begin a field of its own, no deeper than the secret's, so that it cannot be a part of its value?"""
+    indent = len(line) - len(line.lstrip())
+    own = len(secret_line) - len(secret_line.lstrip(" -"))
+    return indent <= own and re.match(r"\s*(?:- )?[a-z_]+:(?:\s|$)", line) is not None
+
+
+def _is_open(value: str) -> bool:
+    """May the value go on over the next lines, whatever their indentation (a quote or bracket without its end)?"""
+    return any(value.count(it) % 2 for it in "\"'") or value.count("[") + value.count("{") > value.count(
+        "]"
+    ) + value.count("}")
+
+
+def _wide(text: str) -> str:
+    """Escaped, with tabs as spaces."""
+    return escaped(text.replace("\t", " " * TAB_WIDTH))
+
+
+def _width(text: str) -> int:
+    """Columns that a terminal needs: two for a wide character, none for a combining one."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(it) else 2 if unicodedata.east_asian_width(it) in "WF" else 1 for it in text)
+
+
+def _cut(text: str, start: int) -> tuple[str, int]:
+    """A long line cut around its character ``start``; gives also where that character is now."""
+    if len(text) <= WIDEST_EXCERPT:
+        return text, start
+    first = max(0, min(start - WIDEST_EXCERPT // 2, len(text) - WIDEST_EXCERPT))
+    left = "…" if first else ""
+    right = "…" if first + WIDEST_EXCERPT < len(text) else ""
+    return left + text[first : first + WIDEST_EXCERPT] + right, start - first + len(left)
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() and unicodedata.category(character) not in ("Cf", "Zl", "Zp")
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    if number == 0xA0:
+        return "\\u00a0"
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def _paint(text: str, code: str, colour: bool) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if colour else text
