@@ -151,11 +151,14 @@ class _Backend(httpcore.NetworkBackend):
         thread = threading.Thread(target=look_up, daemon=True, name="name-look-up")
         thread.start()
         thread.join(max(until - self._now(), 0))
-        if not answer:
-            raise httpcore.ConnectTimeout("name look-up") from socket.gaierror(socket.EAI_AGAIN, "no answer")
-        if isinstance(answer[0], OSError):
-            raise httpcore.ConnectError("name look-up") from answer[0]
-        return answer[0]
+        found = answer[0] if answer else socket.gaierror(socket.EAI_AGAIN, "no answer")
+        if not isinstance(found, OSError):
+            return found
+        try:
+            raise found
+        except OSError as error:
+            # Raised in here because the pool below replaces the cause of what passes through it, not the context.
+            raise httpcore.ConnectError("name look-up") from error
 
     def _check(self, found: Sequence[str]) -> None:
         for text in found:
