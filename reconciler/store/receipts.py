@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
@@ -39,24 +40,27 @@ def objects(connection: Connection, slug: str | None = None) -> tuple[ObjectRece
 
 def put_object(connection: Connection, receipt: ObjectReceipt) -> None:
     """Record an object with all of its fields, in place of what was recorded for the same kind, business and group."""
-    upsert(
-        connection,
-        _OBJECTS,
-        [
-            {
-                "kind": receipt.kind,
-                "business": receipt.business,
-                "group_key": _group_key(receipt.group_id),
-                "slug": receipt.slug,
-                "at": to_text(receipt.at),
-                "plan_id": receipt.plan_id,
-                "commit": receipt.commit,
-                "created": receipt.created,
-                "was_active": receipt.was_active,
-                "fields": fields_to_text(receipt.fields),
-            }
-        ],
-    )
+    put_objects(connection, (receipt,))
+
+
+def put_objects(connection: Connection, receipts: Iterable[ObjectReceipt]) -> None:
+    """The same for many, in one statement. No two of them are of the same kind, business and group."""
+    rows = [
+        {
+            "kind": it.kind,
+            "business": it.business,
+            "group_key": _group_key(it.group_id),
+            "slug": it.slug,
+            "at": to_text(it.at),
+            "plan_id": it.plan_id,
+            "commit": it.commit,
+            "created": it.created,
+            "was_active": it.was_active,
+            "fields": fields_to_text(it.fields),
+        }
+        for it in receipts
+    ]
+    upsert(connection, _OBJECTS, rows)
 
 
 def delete_object(connection: Connection, kind: ObjectKind, business: int, group_id: int | None = None) -> int:
