@@ -142,14 +142,21 @@ class Answers:
                 return Response(204)
 
     def updated(self, it: Group) -> Response:
-        """The answer to Gu: what G+ answers, since no shape is documented."""
-        return self.created(it)
+        """The answer to Gu."""
+        return self._written(self.group(it))
 
     def mapped(self, it: Mapping) -> Response:
-        """The answer to M+: empty where G+ answers nothing, else the mapping."""
-        if self.dialect.create_answer in ("empty", "no_content"):
-            return Response(200 if self.dialect.create_answer == "empty" else 204)
-        return self.json(self.mapping(it))
+        """The answer to M+."""
+        return self._written(self.mapping(it))
+
+    def _written(self, shown: dict[str, Any]) -> Response:
+        match self.dialect.write_answer:
+            case "object":
+                return self.json(shown)
+            case "message":
+                return self.json({"message": "success"})
+            case "empty":
+                return Response(200)
 
     def places(self, places: tuple[Place, ...], member: str) -> Response:
         """The answer to L and P."""

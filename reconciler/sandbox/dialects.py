@@ -18,6 +18,8 @@ class Dialect:
 
     create_answer: Literal["integer", "groupId", "id", "group", "empty", "no_content"] = "groupId"
     """What G+ answers: ``150``, ``{"groupId": 150}``, ``{"id": 150}``, the whole group, an empty body, or 204."""
+    write_answer: Literal["object", "message", "empty"] = "object"
+    """What Gu and M+ answer: the group or mapping as a read would show it, ``{"message": "success"}``, or nothing."""
     secure_values: Literal["absent", "null", "masked", "plain", "omitted"] = "masked"
     """A secure property without its value, with null, with asterisks, as it is; or left out as a whole."""
     group_properties: bool = True
@@ -101,6 +103,7 @@ def _parsed(setting: str, hint: object, text: str) -> object:
 
 RICH = Dialect()
 DOCUMENTED = Dialect(
+    write_answer="message",
     secure_values="omitted",
     group_properties=False,
     group_mappings=False,
