@@ -132,6 +132,6 @@ def postgres_server() -> Iterator[Cluster]:
 @pytest.fixture
 def postgres_url(postgres_server: Cluster) -> Iterator[str]:
     database = f"t{uuid4().hex}"
-    postgres_server.psql(f"CREATE DATABASE {database} TEMPLATE template0 STRATEGY file_copy")
+    postgres_server.psql(f"CREATE DATABASE {database}")
     yield postgres_server.url(database)
     postgres_server.psql(f"DROP DATABASE {database} WITH (FORCE)")

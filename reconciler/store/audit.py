@@ -129,19 +129,18 @@ def verify(connection: Connection, *, expect: Head | None = None) -> Verified:
     last = Head(0, _START)
     query = select(AUDIT.c.seq, AUDIT.c.entry, AUDIT.c.hash).order_by(AUDIT.c.seq)
     seen = expect is None or expect == last
-    found = connection.execution_options(yield_per=_CHUNK).execute(query)
-    for rows in found.partitions(_CHUNK):
-        for seq, entry, stored in rows:
+    with connection.execute(query, execution_options={"yield_per": _CHUNK}) as found:
+        for seq, entry, stored in found.yield_per(_CHUNK):
             due = last.seq + 1
             if seq != due:
                 return Verified(last.seq, last, f"record {due} is missing", due)
             if _hash(last.hash, seq, entry) != stored:
                 return Verified(last.seq, last, f"record {seq} is not what was written", seq)
-            last = Head(seq, stored)
             if expect is not None and seq == expect.seq:
                 if stored != expect.hash:
-                    return Verified(seq - 1, last, f"record {seq} is not the one that was expected", seq)
+                    return Verified(last.seq, last, f"record {seq} is not the one that was expected", seq)
                 seen = True
+            last = Head(seq, stored)
     stored_head = head(connection)
     if stored_head != last:
         problem = f"the chain ends at record {last.seq}, and its head says {stored_head.seq}"

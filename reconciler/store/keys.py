@@ -30,6 +30,7 @@ KeyName = Literal["receipt", "ledger"]
 VARIABLES: Final[dict[KeyName, str]] = {"receipt": "RECONCILER_RECEIPT_KEY", "ledger": "RECONCILER_LEDGER_KEY"}
 _NONCE_BYTES: Final = 12
 _DISTINCT: Final = 10
+_FILE_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -94,7 +95,7 @@ def load_key(path: Path) -> GivenKey | None:
         return None
     except OSError as error:
         raise StoreError(f"the key file {path} cannot be read: {os.strerror(error.errno or 0)}") from None
-    with os.fdopen(handle, "rb") as file:
+    try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise StoreError(f"the key file {path} is not a regular file")
@@ -105,7 +106,9 @@ def load_key(path: Path) -> GivenKey | None:
                 f"the key file {path} may be read by other users",
                 hint=f"chmod 600 {path}; if anybody has read it, run `reconciler store rekey`",
             )
-        text = file.read(4096).decode("utf-8", "replace")
+        text = os.read(handle, _FILE_BYTES).decode("utf-8", "replace")
+    finally:
+        os.close(handle)
     return parse_key(text, named=f"the key file {path}")
 
 

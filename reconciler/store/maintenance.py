@@ -67,10 +67,10 @@ def copy(source: Store, target: Store) -> dict[str, int]:
                 )
         for table in tables:
             copied[table.name] = 0
-            found = reading.execution_options(yield_per=_CHUNK).execute(select(table))
-            for rows in found.mappings().partitions(_CHUNK):
-                writing.execute(insert(table), [dict(it) for it in rows])
-                copied[table.name] += len(rows)
+            with reading.execute(select(table), execution_options={"yield_per": _CHUNK}) as found:
+                for rows in found.mappings().partitions(_CHUNK):
+                    writing.execute(insert(table), [dict(it) for it in rows])
+                    copied[table.name] += len(rows)
         verified = audit.verify(writing)
         if verified.problem:
             raise StoreError(f"the audit chain is broken: {verified.problem}; nothing was copied")
