@@ -115,10 +115,11 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         steps = max(1, min(50, len(response.body)))
         size = -(-len(response.body) // steps)
         for start in range(0, len(response.body), size):
+            if self.server.app.stopping.wait(response.drip_seconds / steps):
+                self.close_connection = True
+                return
             self.wfile.write(response.body[start : start + size])
             self.wfile.flush()
-            if self.server.app.stopping.wait(response.drip_seconds / steps):
-                return
 
     def _cut(self) -> None:
         self.close_connection = True

@@ -315,7 +315,7 @@ class World:
             return False
         if "snapshot" in record:
             self.restore(record["snapshot"])
-            self.history = [Entry(**entry) for entry in record["history"]]
+            self.history = [Entry(**{**it, "number": number}) for number, it in enumerate(record["history"])]
             return True
         for kind, value in record["set"]:
             match kind:
