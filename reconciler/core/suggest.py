@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
 LONGEST_QUOTE = 60
 """Characters of a person's value that a message repeats."""
 
+# A practice id is one, and people paste it where it does not belong.
+_UUID = re.compile(r"(?i)[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
+
+
+def without_ids(text: str) -> str:
+    """``text`` with what looks like a practice id replaced by as many asterisks."""
+    return _UUID.sub(lambda it: "*" * len(it.group()), text)
+
 
 def quoted(text: str) -> str:
-    """A value as a message repeats it: in backticks, cut where long. Escaping is the renderer's."""
+    """A value as a message repeats it: in backticks, cut where long, ids masked. Escaping is the renderer's."""
+    text = without_ids(text)
     return f"`{text}`" if len(text) <= LONGEST_QUOTE else f"`{text[: LONGEST_QUOTE - 1]}…`"
 
 

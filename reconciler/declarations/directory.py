@@ -71,7 +71,7 @@ class Positions(Mapping[declared.Path, Position]):
             places = yaml_events.read(self._text, self._file).places
             found = {path: Position(self._file, *span[:2]) for path, span in places.values.items()}
             for path, span in places.keys.items():
-                if path not in found:
+                if path not in found or path in places.containers:
                     found[path] = Position(self._file, *span[:2])
             self._found = found
         return self._found

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from reconciler.core import model
 from reconciler.core.problems import Position, Problem, Severity
 from reconciler.core.sources import nextech
-from reconciler.core.suggest import listed, nearest, quoted
+from reconciler.core.suggest import listed, nearest, quoted, without_ids
 from reconciler.declarations.yaml_events import MAX_PROBLEMS, Path, Places, Span
 
 _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
@@ -112,7 +112,10 @@ class _Teller:
         self.file = file
 
     def is_consequence(self, path: Path, kind: str) -> bool:
-        """A list counts as too short for pydantic where all its items are wrong, each of which is told already."""
+        """Is it told already? A list counts as too short for pydantic where all its items are wrong."""
+        if kind == "missing":  # a misspelt key is told where it stands, with this one as the suggestion
+            here = self._given(path[:-1])
+            return any(self._guess(it, path[:-1]) == path[-1] for it in here - set(fields_at(path[:-1])))
         return kind == "too_short" and bool(self._raw(path))
 
     def tell(self, path: Path, detail: Mapping[str, Any]) -> Problem:
@@ -123,7 +126,7 @@ class _Teller:
         if kind == "missing":
             return self._missing(path)
         if _is_secret(path):
-            return self._at(path, "E212", _LITERAL, _LITERAL_HINT)
+            return self._at(path, "E212", _LITERAL, _LITERAL_HINT, key=True)
         code, message, hint = self._wrong(path, kind, detail.get("ctx") or {})
         return self._at(path, code, message, hint)
 
@@ -144,7 +147,7 @@ class _Teller:
     def _unknown(self, path: Path) -> Problem:
         name = str(path[-1])
         fields = fields_at(path[:-1])
-        guess = nearest(name, set(fields) - self._given(path[:-1])) or nearest(name, fields)
+        guess = self._guess(name, path[:-1])
         elsewhere = sorted({_where(place) for place in _MODELS if name in fields_at(place)})
         if guess:
             hint = f"did you mean: `{guess}`"
@@ -159,6 +162,10 @@ class _Teller:
                 problem.code, problem.severity, problem.message, problem.position, hint, (), problem.length, True
             )
         return problem
+
+    def _guess(self, name: str, where: Path) -> str | None:
+        fields = fields_at(where)
+        return nearest(name, set(fields) - self._given(where)) or nearest(name, fields)
 
     def _given(self, path: Path) -> set[str]:
         here = self._raw(path)
@@ -294,7 +301,7 @@ def _shown(raw: Any) -> str:
 
 
 def _yaml_word(raw: Any) -> str:
-    return str(raw).lower() if isinstance(raw, bool) else str(raw)[:60]
+    return str(raw).lower() if isinstance(raw, bool) else without_ids(str(raw))[:60]
 
 
 def _plain_digits(raw: Any) -> str | None:

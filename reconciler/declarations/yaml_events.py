@@ -52,6 +52,8 @@ class Places:
 
     values: dict[Path, Span] = field(default_factory=dict)
     keys: dict[Path, Span] = field(default_factory=dict)
+    containers: set[Path] = field(default_factory=set)
+    """Which of the values are mappings or lists."""
     nulls: list[Path] = field(default_factory=list)
     """Values that are ``null``, ``~`` or nothing at all."""
     settled: set[Path] = field(default_factory=set)
@@ -210,6 +212,7 @@ class _Reader:
                 if places is not None and here is not None:
                     self.path.append(len(here) if key is None else key)
                     places.values[tuple(self.path)] = _span(event)
+                    places.containers.add(tuple(self.path))
                 stack.append((here, key))
                 here, key = ({}, None) if kind is mapping_start else ([], None)
                 continue

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from reconciler.core.model import SECRET_FIELDS
 from reconciler.core.problems import Position, Problem, Severity
+from reconciler.core.suggest import without_ids
 
 MOST_SHOWN = 50
 """Problems told in full; the rest is counted."""
@@ -26,6 +27,8 @@ _SECRET_KEY = re.compile(r"(?:" + "|".join(sorted(SECRET_FIELDS)) + r")\s*[\"']?
 _WHOLE_REFERENCE = re.compile(
     r"\s*[\"']?(?:env:RECONCILER_SECRET_[A-Z0-9_]+|file:[^\s#]+#[A-Za-z0-9_.-]+)[\"']?\s*(?:#.*)?"
 )
+_PLAIN_KEY = re.compile(r"[\s\-\"'\w.]*")
+_VALUE = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s,\[\]{}#\"':](?:[^,\[\]{}#:\n]*[^\s,\[\]{}#:])?")
 _REACH = 5
 """How many lines after a secret key without a reference are masked too: a pasted value may be broken over lines."""
 _MASK = "<masked>"
@@ -39,8 +42,8 @@ def render_text(
     Of more than ``most``, errors are shown before warnings before notes, in their order; the rest is counted.
     """
     shown = _most_severe(problems, most)
-    lines: dict[str, list[str]] = {}
-    parts = [_one(it, sources, lines, colour=colour) for it in shown]
+    excerpts = _Excerpts(sources, frozenset((it.position.file, it.position.line) for it in problems if it.secret))
+    parts = [_one(it, excerpts, colour=colour) for it in shown]
     left = len(problems) - len(shown)
     if left:
         parts.append(f"and {left:,} more, not shown: mend these first, or use --output json\n")
@@ -120,19 +123,14 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _one(problem: Problem, sources: Mapping[str, str], lines: dict[str, list[str]], *, colour: bool) -> str:
+def _one(problem: Problem, excerpts: _Excerpts, *, colour: bool) -> str:
     head = _paint(f"{problem.severity.value}[{problem.code}]", _COLOURS[problem.severity], colour)
-    out = [f"{head}: {_paint(escaped(problem.message), '1', colour)}"]
     where = problem.position
-    if where.file in sources and where.file not in lines:
-        lines[where.file] = _BREAK.split(sources[where.file])
-    text = lines.get(where.file)
     margin = " " * len(str(where.line))
-    if text is None or not 1 <= where.line <= len(text):
-        out.append(f"{margin}--> {_place(where)}")
-    else:
-        out.append(f"{margin}--> {_place(where)}")
-        out += _excerpt(problem, text, margin)
+    out = [f"{head}: {_paint(escaped(problem.message), '1', colour)}", f"{margin}--> {_place(where)}"]
+    if problem.severity is Severity.NOTE:  # nothing to mend, so nothing to show
+        return "\n".join(out) + "\n"
+    out += excerpts.of(problem, margin)
     out += [f"{margin} = {escaped(why)}: {_place(place)}" for place, why in problem.also]
     if problem.hint:
         out.append(f"{margin} = {escaped(problem.hint)}")
@@ -144,45 +142,67 @@ def _place(position: Position) -> str:
     return f"{escaped(position.file)}:{position.line}:{position.column}"
 
 
-def _excerpt(problem: Problem, lines: Sequence[str], margin: str) -> list[str]:
-    number = problem.position.line
-    out = [f"{margin} |"]
-    if number > 1 and lines[number - 2].strip():
-        before, _ = _masked(lines, number - 2, always=False)
-        out.append(f"{number - 1:>{len(margin)}} | {_cut(_wide(before), 0)[0]}".rstrip())
-    line, kept = _masked(lines, number - 1, always=problem.secret)
-    column = min(problem.position.column - 1, len(line))
-    start = len(_wide(line[:column]))
-    length = _width(_wide(line[column : column + problem.length])) if column < kept else 1
-    shown, start = _cut(_wide(line), start)
-    under = _width(shown[:start])
-    room = max(1, _width(shown) - under)
-    out.append(f"{number} | {shown}".rstrip())
-    out.append(f"{margin} | {' ' * under}{'^' * max(1, min(length, room))}")
-    return out
+class _Excerpts:
+    """The lines of the files that problems are in, masked where they may hold a secret."""
+
+    def __init__(self, sources: Mapping[str, str], secret: frozenset[tuple[str, int]]) -> None:
+        self.sources = sources
+        self.secret = secret
+        """Files and lines of problems with secret fields: masked also where they stand above another problem."""
+        self._lines: dict[str, list[str]] = {}
+
+    def of(self, problem: Problem, margin: str) -> list[str]:
+        """The line of a problem with a caret below, and the line above it; nothing where the text is not known."""
+        file, number = problem.position.file, problem.position.line
+        if file in self.sources and file not in self._lines:
+            self._lines[file] = _BREAK.split(self.sources[file])
+        lines = self._lines.get(file, [])
+        if not 1 <= number <= len(lines):
+            return []
+        out = [f"{margin} |"]
+        if number > 1 and lines[number - 2].strip():
+            before, _ = _masked(lines, number - 2, always=(file, number - 1) in self.secret)
+            out.append(f"{number - 1:>{len(margin)}} | {_cut(_wide(before), 0)[0]}".rstrip())
+        line, kept = _masked(lines, number - 1, always=(file, number) in self.secret)
+        column = min(problem.position.column - 1, len(line))
+        length = _length(problem, line, column) if column < kept else 1
+        shown, start = _cut(_wide(line), len(_wide(line[:column])))
+        under = _width(shown[:start])
+        wanted = _width(_wide(line[column : column + length]))
+        carets = "^" * max(1, min(wanted, _width(shown) - under))
+        return [*out, f"{number} | {shown}".rstrip(), f"{margin} | {' ' * under}{carets}"]
+
+
+def _length(problem: Problem, line: str, column: int) -> int:
+    if problem.length > 1 or problem.code[1:2] not in ("3", "4"):
+        return problem.length
+    found = _VALUE.match(line, column)  # rules know where a value begins and not where it ends
+    return len(found.group()) if found else 1
 
 
 def _masked(lines: Sequence[str], index: int, *, always: bool) -> tuple[str, int]:
     """One line without what may be a secret in it, and how many of its first characters are its own."""
     line = lines[index]
-    found = list(_SECRET_KEY.finditer(line))
+    found = _SECRET_KEY.search(line)
     if found:
-        end = found[0].end()
+        end = found.end()
         if _WHOLE_REFERENCE.fullmatch(line[end:]) and not always:
             return line, len(line)
         return f"{line[:end]} {_MASK}", end
     indent = len(line) - len(line.lstrip())
     if always:
         key, colon, _ = line.partition(":")
-        if colon and re.fullmatch(r"[\s\-\"'\w.]*", key):
+        if colon and _PLAIN_KEY.fullmatch(key):
             return f"{key}: {_MASK}", len(key) + 1
         return line[:indent] + _MASK, indent
     for back in range(index - 1, max(-1, index - 1 - _REACH), -1):
-        above = list(_SECRET_KEY.finditer(lines[back]))
-        if above and not _WHOLE_REFERENCE.fullmatch(lines[back][above[-1].end() :]):
-            if _begins_field(lines[back], line) and not _is_open(lines[back][above[-1].end() :]):
-                return line, len(line)
+        above = lines[back]
+        end = max((it.end() for it in _SECRET_KEY.finditer(above)), default=-1)
+        if end < 0 or _WHOLE_REFERENCE.fullmatch(above[end:]):
+            continue
+        if not _begins_field(above, line) or _is_open(above[end:]):
             return line[:indent] + _MASK, indent
+    line = without_ids(line)
     return line, len(line)
 
 
