@@ -53,6 +53,7 @@ class App:
 
         The handler sees the whole path, is called with the world's lock held, and keeps what must be durable with
         ``world.keep``. ``variables`` are the settings that lead a client there, with the path after the server's URL.
+        Below ``/_sandbox/`` a handler is called without tokens, faults and history.
         """
         self._mounted.append((prefix, handler))
         self._mounted.sort(key=lambda it: -len(it[0]))
@@ -67,9 +68,12 @@ class App:
 
     def __call__(self, request: Request) -> Response:
         """Answer one request."""
-        if request.path.startswith(ADMIN_PREFIX):
-            return admin.handle(request, self)
         endpoint, handler = self._route(request)
+        if request.path.startswith(ADMIN_PREFIX):
+            if handler is None:
+                return admin.handle(request, self)
+            with self.world.lock:
+                return handler(request, self.world)
         if handler is None:
             return json_response({"code": 404, "message": "No such path"}, 404)
         if request.path.startswith(INTEGRATION_PREFIXES):
@@ -82,7 +86,7 @@ class App:
         except UsageError as wrong:
             return json_response({"code": 400, "message": wrong.message}, 400)
         if kind is not None and not kind.after_commit:
-            early = self._before_commit(kind)
+            early = self._before_commit(kind, request)
             if early is not None:
                 self._note(request, endpoint, early, committed=False, kind=kind)
                 return early
@@ -91,7 +95,7 @@ class App:
             hook("before", request)
         with self.world.lock:
             real = handler(request, self.world)
-            response = spoiled(kind, real) if kind is not None and kind.after_commit else real
+            response = spoiled(kind, request, real) if kind is not None and kind.after_commit else real
             committed = request.method not in READS and real.status < 300
             self._note(request, endpoint, response, committed=committed, kind=kind)
         if hook is not None:
@@ -127,14 +131,14 @@ class App:
             return json_response({"code": 403, "message": "This token may only read"}, 403)
         return json_response({"code": 401, "message": "No valid token"}, 401, (("WWW-Authenticate", "Bearer"),))
 
-    def _before_commit(self, kind: Kind) -> Response | None:
+    def _before_commit(self, kind: Kind, request: Request) -> Response | None:
         if kind.name == "hold":
             self.faults.hold()
         elif kind.name == "timeout":
             self.stopping.wait(kind.seconds)
         if self.stopping.is_set():
             return Response(503, break_after=0)
-        return replaced(kind)
+        return replaced(kind, request)
 
     def _note(
         self, request: Request, endpoint: str, response: Response, *, committed: bool, kind: Kind | None = None

@@ -1,17 +1,19 @@
 """What goes wrong on purpose, when, and how it is written.
 
-A fault is ``ENDPOINT:WHEN:KIND[-before-commit|-after-commit][,seconds=N][,retry-after=TEXT]``:
+A fault is ``ENDPOINT:WHEN:KIND[-before-commit|-after-commit][,seconds=N][,retry-after=TEXT][,body=FORM]``:
 
 - ENDPOINT: a letter of ``integration-api.md`` (``T``, ``G``, ``G+``, ``Gu``, ``M+``, ``Mg``, ``L``, ``P``), ``reads``,
   ``writes``, ``*``, or the beginning of a path of any mounted API, such as ``/emr/``.
 - WHEN: ``3`` (the third such call since the fault was armed), ``2-4``, ``2+`` (from the second on), ``*``, or ``p0.1``
   (each with that probability, from the seed).
-- KIND: an HTTP status such as ``502``; ``reset`` (connection cut before the status line); ``cut`` (cut within the body);
+- KIND: an HTTP status such as ``502`` (its body ``json``, or ``text``, ``html``, ``empty``; 3xx lead to another host);
+  ``echo`` (400 whose message repeats the request's body and token, as careless servers do); ``reset`` (connection cut before the status line); ``cut`` (cut within the body);
   ``timeout`` (silence for ``seconds``, 30 by default, then the answer); ``hold`` (silence until it is released);
-  ``truncated`` (half of the JSON, complete HTTP); ``html`` (a page with status 200); ``empty-list``; ``slow-body`` (spread
+  ``truncated`` (half of the JSON, complete HTTP); ``html`` (a page with status 200); ``empty-list``;
+  ``null``; ``error-object`` (an object with a code, and status 200); ``slow-body`` (spread
   over ``seconds``, 5 by default).
 
-A status, ``reset``, ``timeout`` and ``hold`` come before the commit unless the kind says otherwise; the others after it.
+A status, ``echo``, ``reset``, ``timeout`` and ``hold`` come before the commit unless the kind says otherwise; the others after it.
 ``M+:3:502-after-commit`` writes the third mapping and answers 502. The header ``X-Sandbox-Fault: KIND`` concerns its own
 request only.
 """
@@ -22,15 +24,22 @@ import random
 import re
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from reconciler.errors import UsageError
 from reconciler.sandbox.http import Response, json_response
 
+if TYPE_CHECKING:
+    from reconciler.sandbox.http import Request
+
 _KIND = re.compile(
-    r"(?P<name>[1-5][0-9]{2}|reset|cut|timeout|hold|truncated|html|empty-list|slow-body)(?:-(?P<moment>before|after)-commit)?"
+    r"(?P<name>[1-5][0-9]{2}|echo|reset|cut|timeout|hold|truncated|html|empty-list|null|error-object"
+    r"|slow-body)(?:-(?P<moment>before|after)-commit)?"
 )
 _WHEN = re.compile(r"(?P<first>[1-9][0-9]*)(?:(?P<on>\+)|-(?P<last>[1-9][0-9]*))?|p(?P<chance>0?\.[0-9]+|1|0)|\*")
-_LATE = ("cut", "truncated", "html", "empty-list", "slow-body")
+_LATE = ("cut", "truncated", "html", "empty-list", "null", "error-object", "slow-body")
+_NEXT_PARAMETER = re.compile(r",(?=(?:seconds|retry-after|body)=)")
+_FORMS = ("json", "text", "html", "empty")
 _WRITES = ("G+", "Gu", "M+")
 _DEFAULT_SECONDS = {"timeout": 30.0, "slow-body": 5.0}
 _HOLD_LIMIT_SECONDS = 120.0
@@ -45,6 +54,7 @@ class Kind:
     after_commit: bool
     seconds: float = 0.0
     retry_after: str | None = None
+    form: str = "json"
 
     def __str__(self) -> str:
         return f"{self.name}-{'after' if self.after_commit else 'before'}-commit"
@@ -74,26 +84,28 @@ class Fault:
 
 def parse_kind(text: str) -> Kind:
     """A kind with its parameters; raises ``UsageError``."""
-    word, *parameters = text.strip().split(",")
+    word, *parameters = _NEXT_PARAMETER.split(text.strip())
     match = _KIND.fullmatch(word)
     if match is None:
         raise UsageError(
             f"fault {text}: not a kind of fault",
-            hint="a status, reset, cut, timeout, hold, truncated, html, empty-list or slow-body, and -after-commit",
+            hint="a status, echo, reset, cut, timeout, hold, truncated, html, empty-list, null, error-object or slow-body",
         )
     name = match["name"]
     seconds = _DEFAULT_SECONDS.get(name, 0.0)
-    retry_after = None
+    retry_after, form = None, "json"
     for parameter in parameters:
         key, _, value = parameter.partition("=")
         if key == "seconds" and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
             seconds = float(value)
         elif key == "retry-after" and value:
             retry_after = value
+        elif key == "body" and value in _FORMS:
+            form = value
         else:
-            raise UsageError(f"fault {text}: {parameter} is not seconds=N or retry-after=TEXT")
+            raise UsageError(f"fault {text}: {parameter} is not seconds=N, retry-after=TEXT or body=FORM")
     after = match["moment"] == "after" if match["moment"] else name in _LATE
-    return Kind(name, after, seconds, retry_after)
+    return Kind(name, after, seconds, retry_after, form)
 
 
 def parse(text: str) -> Fault:
@@ -188,25 +200,43 @@ class Faults:
             return self._held
 
 
-def replaced(kind: Kind) -> Response | None:
+_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in to go on</body></html>"
+_HTML = (("Content-Type", "text/html; charset=utf-8"),)
+_STAND_INS = {
+    "reset": Response(200, break_after=0),
+    "html": Response(200, _PAGE, _HTML),
+    "empty-list": json_response([]),
+    "null": json_response(None),
+    "error-object": json_response({"code": 5000, "message": "fault of the sandbox"}),
+}
+
+
+def replaced(kind: Kind, request: Request) -> Response | None:
     """The answer that stands in for a real one; None where the real one is needed (and then ``spoiled``)."""
-    if kind.name.isdigit():
-        status = int(kind.name)
-        retry = (("Retry-After", kind.retry_after),) if kind.retry_after is not None else ()
-        return json_response({"code": status, "message": "fault of the sandbox"}, status, retry)
-    if kind.name == "reset":
-        return Response(200, break_after=0)
-    if kind.name == "html":
-        page = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in to go on</body></html>"
-        return Response(200, page, (("Content-Type", "text/html; charset=utf-8"),))
-    if kind.name == "empty-list":
-        return json_response([])
-    return None
+    if kind.name == "echo":
+        said = f"Cannot read {request.body.decode(errors='replace')} of {request.headers.get('authorization', '')}"
+        return json_response({"code": 4000, "message": said}, 400)
+    if not kind.name.isdigit():
+        return _STAND_INS.get(kind.name)
+    status = int(kind.name)
+    headers: tuple[tuple[str, str], ...] = ()
+    if kind.retry_after is not None:
+        headers += (("Retry-After", kind.retry_after),)
+    if 300 <= status < 400:
+        headers += (("Location", "http://elsewhere.example.com/"),)
+    match kind.form:
+        case "text":
+            return Response(status, b"fault of the sandbox", (("Content-Type", "text/plain"), *headers))
+        case "html":
+            return Response(status, _PAGE, (*_HTML, *headers))
+        case "empty":
+            return Response(status, b"", headers)
+    return json_response({"code": status, "message": "fault of the sandbox"}, status, headers)
 
 
-def spoiled(kind: Kind, real: Response) -> Response:
+def spoiled(kind: Kind, request: Request, real: Response) -> Response:
     """The real answer, damaged or late."""
-    stands_in = replaced(kind)
+    stands_in = replaced(kind, request)
     if stands_in is not None:
         return stands_in
     half = len(real.body) // 2

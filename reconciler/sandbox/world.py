@@ -7,13 +7,14 @@ one line, through a temporary file and a rename.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
 import time
 from collections import deque
 from dataclasses import replace
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import SettingsError
 from reconciler.sandbox import practices as made_up
@@ -30,6 +31,7 @@ from reconciler.sandbox.records import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import FileIO
     from pathlib import Path
 
 SOURCE_ID = made_up.NEXTECH_SOURCE_ID
@@ -97,7 +99,7 @@ class World:
         }
         self._parents |= {number: number for number in self.accounts}
         self._state = state
-        self._log: IO[bytes] | None = None
+        self._log: FileIO | None = None
         self._forget()
         if state is not None:
             self._open_log(state)
@@ -254,13 +256,21 @@ class World:
         return entry
 
     def commit(self, entry: Entry | None = None) -> None:
-        """Make all that was stored since the last commit durable, in one line, before anybody is answered."""
-        if self._log is None or not self._pending:
-            self._pending.clear()
-            return
-        line = {"set": self._pending, "entry": entry.as_json() if entry is not None else None}
-        self._log.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-        self._log.flush()
+        """Make all that was stored since the last commit durable, in one line, before anybody is answered.
+
+        Raises ``OSError`` where the file cannot be written; the next commit then carries what this one could not.
+        """
+        if self._log is not None and self._pending:
+            record = {"set": self._pending, "entry": entry.as_json() if entry is not None else None}
+            line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+            end = self._log.seek(0, os.SEEK_END)
+            try:
+                written = self._log.write(line)
+            except OSError:
+                written = None
+            if written != len(line):
+                self._log.truncate(end)  # half a line would damage what follows
+                raise OSError(errno.ENOSPC, "the sandbox's state file cannot be written")
         self._pending = []
 
     def snapshot(self) -> dict[str, Any]:
@@ -345,4 +355,4 @@ class World:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
-        self._log = path.open("ab")
+        self._log = path.open("ab", buffering=0)

@@ -79,8 +79,9 @@ def test_a_status_may_say_when_to_come_again() -> None:
     app = app_with()
     assert ("Retry-After", "2") in add(app, "429,retry-after=2").headers
     assert app.world.groups == {}
-    app.faults.arm("G:1:503,retry-after=" + date.replace(",", ""))
-    assert ("Retry-After", date.replace(",", "")) in read(app).headers
+    app.faults.arm(f"G:1:503,retry-after={date},body=empty")
+    answer = read(app)
+    assert (answer.headers, answer.body) == ((("Retry-After", date),), b"")
 
 
 def test_faults_strike_the_call_they_name() -> None:
@@ -124,16 +125,36 @@ def test_a_fault_by_chance_repeats_with_its_seed() -> None:
 def test_garbage_comes_with_a_success_status() -> None:
     app = app_with()
     add(app)
-    for kind in ("html", "truncated", "empty-list"):
-        app.faults.arm(f"G:1:{kind}")
-    page, cut, empty = read(app), read(app), read(app)
-    assert (page.status, page.body[:15]) == (200, b"<!DOCTYPE html>")
     whole = read(app).body
-    # Only the first fault that fires answers; the others have counted the same first call, hence one page, then truth.
-    assert (cut.body, empty.body) == (whole, whole)
-    app.faults.clear()
-    app.faults.arm("G:1:truncated", "G:2:empty-list")
-    assert (read(app).body, read(app).body) == (whole[: len(whole) // 2], b"[]")
+    app.faults.arm("G:1:html", "G:2:truncated", "G:3:empty-list", "G:4:null", "G:5:error-object")
+    found = [read(app) for _ in range(5)]
+    assert [it.status for it in found] == [200] * 5
+    assert found[0].body.startswith(b"<!DOCTYPE html>")
+    assert [it.body for it in found[1:]] == [
+        whole[: len(whole) // 2],
+        b"[]",
+        b"null",
+        b'{"code": 5000, "message": "fault of the sandbox"}',
+    ]
+
+
+def test_of_two_faults_for_one_call_the_first_strikes_and_both_have_counted() -> None:
+    app = app_with("G:1:502", "*:1-2:503")
+    assert [read(app).status for _ in range(3)] == [502, 503, 200]
+
+
+def test_a_status_may_have_any_body_and_lead_elsewhere() -> None:
+    app = app_with("G:1:502,body=text", "G:2:502,body=html", "G:3:302")
+    text, page, elsewhere = read(app), read(app), read(app)
+    assert (text.status, text.body) == (502, b"fault of the sandbox")
+    assert (page.status, page.body[:15]) == (502, b"<!DOCTYPE html>")
+    assert (elsewhere.status, dict(elsewhere.headers)["Location"]) == (302, "http://elsewhere.example.com/")
+
+
+def test_a_careless_error_repeats_what_was_sent() -> None:
+    app = app_with()
+    answer = add(app, "echo")
+    assert (answer.status, str(SMB) in json.loads(answer.body)["message"], app.world.groups) == (400, True, {})
 
 
 def test_garbage_after_a_write_leaves_it_written_and_before_it_does_not() -> None:
@@ -223,7 +244,19 @@ def test_boundaries_are_told_before_and_after_a_commit() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["", "G", "G:1", "X:1:502", "G:0:502", "G:1:999", "G:p2:502", "G:1:explode", "G:1:502-later", "G:1:502,seconds=x"],
+    [
+        "",
+        "G",
+        "G:1",
+        "X:1:502",
+        "G:0:502",
+        "G:1:999",
+        "G:p2:502",
+        "G:1:explode",
+        "G:1:502-later",
+        "G:1:502,seconds=x",
+        "G:1:502,body=x",
+    ],
 )
 def test_a_fault_that_is_none_is_refused(wrong: str) -> None:
     with pytest.raises(UsageError, match="fault"):

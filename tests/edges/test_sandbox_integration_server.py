@@ -220,6 +220,23 @@ def test_a_line_cut_by_a_kill_is_dropped_and_a_damaged_one_refused(tmp_path: Pat
         App(SandboxOptions(state=state))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_ends_the_connection_and_nothing_is_acknowledged(tmp_path: Path) -> None:
+    with serve(SandboxOptions(state=tmp_path / "state.json")) as sandbox:
+        ask(sandbox.port, "PUT", ADD, NEW_GROUP)
+        world = sandbox.app.world
+        good = world._log
+        with Path("/dev/full").open("wb", buffering=0) as full:
+            world._log = full
+            with pytest.raises((OSError, http.client.HTTPException)):
+                ask(sandbox.port, "PUT", ADD, NEW_GROUP)
+            world._log = good
+        ask(sandbox.port, "PUT", ADD, NEW_GROUP)
+    app = App(SandboxOptions(state=tmp_path / "state.json"))
+    assert list(app.world.groups) == [150, 151, 152]
+    app.close()
+
+
 PROGRAM = """
 import sys, threading
 from pathlib import Path
