@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import shlex
 import socket
 import struct
 import threading
@@ -16,6 +17,7 @@ import urllib.parse
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from reconciler.errors import SettingsError
 from reconciler.sandbox.app import ADMIN_PREFIX, App
 from reconciler.sandbox.http import Request, Response, json_response
 from reconciler.sandbox.options import SandboxOptions
@@ -180,7 +182,13 @@ class Server:
 
     def __init__(self, app: App, port: int = 0) -> None:
         self.app = app
-        self._sockets = _Sockets(port, app)
+        try:
+            self._sockets = _Sockets(port, app)
+        except OSError as error:
+            app.close()
+            raise SettingsError(
+                f"the sandbox cannot listen on 127.0.0.1:{port}: {error.strerror}", hint="--port 0 takes a free one"
+            ) from None
         self.port: int = self._sockets.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(
@@ -232,5 +240,5 @@ def run_forever(options: SandboxOptions, announce: Callable[[str], None], stop: 
         announce(f"# The sandbox answers on {server.url} (dialect {options.dialect}, seed {options.seed}).")
         announce(f"# Look behind it: {server.url}{ADMIN_PREFIX}history and {ADMIN_PREFIX}state")
         for name, value in variables(server).items():
-            announce(f"export {name}={value}")
+            announce(f"export {name}={shlex.quote(value)}")
         stop.wait()

@@ -8,6 +8,7 @@ one line, through a temporary file and a rename.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import threading
@@ -301,7 +302,6 @@ class World:
         """Forget everything since the start, the state file included."""
         self._forget()
         if self._state is not None:
-            self.close()
             self._compact(self._state)
 
     def close(self) -> None:
@@ -311,12 +311,20 @@ class World:
             self._log = None
 
     def _open_log(self, path: Path) -> None:
-        if path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._log = _locked(path)
             *lines, _cut = path.read_bytes().split(b"\n")  # what follows the last line end was never answered
             for number, line in enumerate(lines, 1):
                 if not self._replay(line):
                     raise SettingsError(f"cannot read the sandbox's state file {path}: line {number} is damaged")
-        self._compact(path)
+            self._compact(path)
+        except OSError as error:
+            self.close()
+            raise SettingsError(f"cannot use the sandbox's state file {path}: {error.strerror}") from None
+        except SettingsError:
+            self.close()
+            raise
 
     def _replay(self, line: bytes) -> bool:
         try:
@@ -346,13 +354,28 @@ class World:
         return True
 
     def _compact(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(path.name + ".new")
         entries = [entry.as_json() for entry in self.history if entry.committed]
         line = {"snapshot": self.snapshot(), "history": entries}
-        with fresh.open("wb") as file:
-            file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        self._log = path.open("ab", buffering=0)
+        fresh = path.with_name(path.name + ".new")
+        fresh.unlink(missing_ok=True)
+        log = _locked(fresh)
+        try:
+            log.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+            os.fsync(log.fileno())
+            fresh.replace(path)
+        except OSError:
+            log.close()
+            raise
+        self.close()
+        self._log = log
+
+
+def _locked(path: Path) -> FileIO:
+    """The file, open for appending, and refused to any other sandbox until it is closed."""
+    log = path.open("ab", buffering=0)
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.close()
+        raise SettingsError(f"the sandbox's state file {path} is in use by another sandbox") from None
+    return log

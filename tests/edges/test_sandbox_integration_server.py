@@ -101,6 +101,21 @@ def test_stopping_is_quick_and_frees_the_port() -> None:
         assert ask(again.port, "GET", G)[0] == 200
 
 
+def test_a_port_or_a_state_file_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+    options = SandboxOptions(state=tmp_path / "state.json")
+    with serve(options) as sandbox:
+        with pytest.raises(SettingsError, match=f"cannot listen on 127.0.0.1:{sandbox.port}: Address already in use"):
+            serve(port=sandbox.port)
+        with pytest.raises(SettingsError, match="is in use by another sandbox"):
+            serve(options)
+        ask(sandbox.port, "POST", "/_sandbox/reset")
+        with pytest.raises(SettingsError, match="is in use by another sandbox"):
+            serve(options)
+    serve(options).stop()
+    with pytest.raises(SettingsError, match="cannot use the sandbox's state file"):
+        serve(SandboxOptions(state=tmp_path))
+
+
 def test_a_mounted_api_gets_its_paths_and_keeps_its_rows(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
 
