@@ -1,0 +1,160 @@
+"""Declared against recorded and live: the plan, and everything it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from reconciler import observe
+from reconciler.core import lint, objections, planner
+from reconciler.core.business import Planned
+from reconciler.core.declared import Declared
+from reconciler.core.live import Trigger
+from reconciler.core.plan import Plan
+from reconciler.core.problems import Severity
+from reconciler.core.records import Recorded
+from reconciler.core.values import Fingerprint
+from reconciler.core.world import World
+from reconciler.declarations import Loaded
+from reconciler.errors import DeclarationError, RemoteError
+from reconciler.store import in_force, journal, receipts
+from reconciler.store.database import Store
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What planning needs: declarations, a client, the store, and functions for the rest."""
+
+    loaded: Loaded
+    client: observe.Reads
+    list_names: Callable[[str, bool], frozenset[str]]
+    """(practice id reference, practice_plus) -> the location names that Nextech lists (endpoint L)."""
+    store: Store
+    fingerprint: Fingerprint
+    reveal: Callable[[str], str]
+    now: Callable[[], datetime]
+    birdeye_url: str
+    commit: str | None = None
+    concurrency: int = 8
+    reassert: frozenset[str] = frozenset()
+    on_read: Callable[[int], None] = lambda business: None
+
+
+@dataclass(frozen=True)
+class Made:
+    """A plan with the world it was made from, so that it can be carried out."""
+
+    plan: Plan
+    world: World
+    planned: tuple[Planned, ...]
+    catalogue: tuple[Trigger, ...] = field(default=())
+
+
+def read_records(store: Store) -> Recorded:
+    """Receipts, configurations in force and open intents, in one snapshot."""
+    if store.empty:
+        return Recorded()
+    with store.read() as connection:
+        return Recorded(
+            receipts.recorded(connection).objects,
+            in_force.every(connection),
+            journal.open_intents(connection),
+        )
+
+
+def resolve_secrets(
+    declared: tuple[Declared, ...], reveal: Callable[[str], str], fingerprint: Fingerprint
+) -> dict[str, str]:
+    """Reference -> full fingerprint, for every reference of the declarations. Raises errors.SecretError."""
+    found: dict[str, str] = {}
+    for one in declared:
+        it = one.declaration
+        keyed = [("practice.id", it.group.practice_id), ("contacts_api_key", it.contacts_api_key)]
+        keyed += [("practice.id", location.practice_id) for location in it.locations]
+        for key, reference in keyed:
+            if reference is not None and reference not in found:
+                found[reference] = fingerprint(key, reveal(reference).strip())
+    return found
+
+
+def targets_of(declared: tuple[Declared, ...], recorded: Recorded) -> list[observe.Target]:
+    """What to read: every business that is neither waiting nor released."""
+    known = {it.business for it in recorded.objects if it.kind == "mapping"}
+    found: list[observe.Target] = []
+    for one in declared:
+        if one.declaration.is_waiting or one.declaration.state == "released":
+            continue
+        locations = tuple(it.business for it in one.declaration.locations if it.state != "released")
+        found.append(observe.Target(one.declaration.business, locations, frozenset(known & set(locations))))
+    return found
+
+
+def refuse_errors(loaded: Loaded, *, recorded: Recorded | None = None) -> None:
+    """Nothing is planned from declarations with errors. An empty folder is left to the objection ``undeclared`` where
+    something has been applied already.
+    """
+    errors = [it for it in loaded.problems if it.severity is Severity.ERROR]
+    if recorded is not None and (recorded.objects or recorded.in_force) and not loaded.files:
+        errors = [it for it in errors if it.code != EMPTY_FOLDER]
+    if errors:
+        raise DeclarationError(errors, message="the declarations have errors; nothing was read or changed")
+
+
+EMPTY_FOLDER = "E118"
+
+
+def make(inputs: Inputs, *, recorded: Recorded | None = None) -> Made:
+    """Observe and plan. Writes nothing. Raises errors.RemoteError where not even the trigger catalogue can be read."""
+    recorded = read_records(inputs.store) if recorded is None else recorded
+    refuse_errors(inputs.loaded, recorded=recorded)
+    declared = inputs.loaded.declared
+    selected = tuple(it for it in declared if it.slug in inputs.loaded.selected)
+    secrets = resolve_secrets(selected, inputs.reveal, inputs.fingerprint)
+    targets = targets_of(selected, recorded)
+    catalogue = inputs.client.triggers() if targets else ()
+    problems = lint.lint(selected, today=inputs.now().date(), catalogue=catalogue) if targets else ()
+    wrong = [it for it in problems if it.severity is Severity.ERROR]
+    if wrong:
+        raise DeclarationError(wrong, message="the live trigger catalogue does not fit; nothing was changed")
+    live = observe.observe(inputs.client, targets, concurrency=inputs.concurrency, on_read=inputs.on_read)
+    world = World(
+        declared=declared,
+        recorded=recorded,
+        live=live,
+        catalogue=catalogue,
+        secrets=secrets,
+        fingerprint=inputs.fingerprint,
+        now=inputs.now(),
+        birdeye_url=inputs.birdeye_url,
+        declarations_digest=inputs.loaded.digest,
+        commit=inputs.commit,
+        selected=inputs.loaded.selected,
+        reassert=inputs.reassert,
+        manual_steps={it.slug: lint.manual_steps(it.declaration) for it in selected},
+    )
+    planned = planner.plan_businesses(world)
+    world = _with_renames(inputs, world, planned)
+    return Made(planner.make_plan(world, planned), world, planned, catalogue)
+
+
+def _with_renames(inputs: Inputs, world: World, planned: tuple[Planned, ...]) -> World:
+    """Looks up Nextech's own names where a renamed location could explain a changed filter."""
+    wanted = set(objections.renames_to_check(world, planned))
+    if not wanted:
+        return world
+    names: dict[int, frozenset[str]] = {}
+    cache: dict[tuple[str, bool], frozenset[str]] = {}
+    for one in world.declared:
+        for location in one.declaration.locations:
+            reference = location.practice_id or one.declaration.group.practice_id
+            if location.business not in wanted or reference is None:
+                continue
+            key = (reference, one.declaration.practice_plus)
+            if key not in cache:
+                try:
+                    cache[key] = inputs.list_names(*key)
+                except RemoteError:
+                    continue  # without the list the objection stands
+            names[location.business] = cache[key]
+    return replace(world, nextech_names=names)
