@@ -43,6 +43,8 @@ class App:
         self.world = World(practices=self.options.practices, seed=self.options.seed, state=self.options.state, now=now)
         self.variables: dict[str, str] = {"RECONCILER_BIRDEYE_URL": ""}
         """Variables to export, each with the path that follows the server's URL."""
+        self.exports: dict[str, str] = {}
+        """Further variables to export as they are, such as the made-up credentials of a mounted API."""
         self.on_boundary: Boundary | None = None
         self.stopping = threading.Event()
         """Set when the server stops: ends delays and holds."""

@@ -231,7 +231,7 @@ def variables(server: Server) -> dict[str, str]:
     urls = {name: server.url + path for name, path in server.app.variables.items()}
     token = server.app.options.token
     access = {"RECONCILER_BIRDEYE_TOKEN": token} if token is not None else {}
-    return urls | access | sample_secrets()
+    return urls | access | server.app.exports | sample_secrets()
 
 
 def run_forever(options: SandboxOptions, announce: Callable[[str], None], stop: threading.Event) -> None:

@@ -273,6 +273,8 @@ def test_a_wrong_fault_header_is_said_and_nothing_is_written() -> None:
 
 
 def test_the_commands_variables_lead_to_the_server(sandbox: Server) -> None:
+    sandbox.app.exports["RECONCILER_NEXTECH_USERNAME"] = "made-up"
     found = server.variables(sandbox)
+    assert found["RECONCILER_NEXTECH_USERNAME"] == "made-up"
     assert found["RECONCILER_BIRDEYE_URL"] == sandbox.url
     assert found["RECONCILER_SECRET_EXAMPLE_SKIN_GROUP_API_KEY"] == "sandbox-key-skin-group"
