@@ -138,6 +138,8 @@ def _parse(url: str) -> URL:
     except (ArgumentError, ValueError):
         raise SettingsError("the setting `store` is not a URL", hint=hint) from None
     if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        if not parsed.database:
+            raise SettingsError("the setting `store` names no database", hint=hint)
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername != "sqlite":
         raise SettingsError("the setting `store` names a database that is not supported", hint=hint)
