@@ -62,7 +62,7 @@ def parse(data: bytes) -> Document:
 
 def is_untouched(document: Document) -> bool:
     """Does the plan id fit all the rest? Times and base can be changed without the digest noticing."""
-    return plan_id_of(document) == document["plan_id"]
+    return bool(plan_id_of(document) == document["plan_id"])
 
 
 def is_expired(document: Document, now: datetime) -> bool:
