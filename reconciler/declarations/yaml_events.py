@@ -138,13 +138,21 @@ class _Reader:
         try:
             return self._document(parser)
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            raise self._syntax(str(error.problem or ""), str(error.context or ""), line, column) from None
+            raise self._syntax(str(error.problem or ""), str(error.context or ""), *self._broken_at(error)) from None
         except (yaml.YAMLError, UnicodeError, ValueError):
             raise self._syntax("", "", 1, 1) from None
         finally:
             parser.dispose()
+
+    def _broken_at(self, error: yaml.MarkedYAMLError) -> tuple[int, int]:
+        """Line and column. The end of the file says nothing; the bracket or quote that is open there does."""
+        mark = error.problem_mark or error.context_mark
+        if mark is not None and not self.text[mark.index :].strip():
+            mark = error.context_mark if error.context and _OPENING.search(error.context) else None
+            if mark is None or not self.text[mark.index :].strip():
+                end = _place_after(self.text.rstrip(), self.file)
+                return end.line, end.column
+        return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
 
     def _document(self, parser: Any) -> Any:
         next_event = parser.get_event
@@ -335,6 +343,7 @@ class _Reader:
 _UNCLOSED = "a declaration needs six levels; look for a bracket that is not closed"
 _WRITE_OUT = "write the value out in each place"
 
+_OPENING = re.compile(r"flow|quoted")
 _SYNTAX = (
     ("mapping values are not allowed", "a `:` where no key can stand", "put a value that holds `: ` in quotes"),
     (

@@ -110,7 +110,7 @@ REFUSED: tuple[tuple[str | bytes, list[tuple[str, int, int]]], ...] = (
     ('a: "\\ud800"', [("E107", 1, 7)]),
     ("a: b: c", [("E107", 1, 5)]),
     ("\ta: b", [("E107", 1, 1)]),
-    ("a: 'x", [("E107", 1, 6)]),
+    ("a: 'x", [("E107", 1, 4)]),
     ("a: 1\n---\nb: 2\n", [("E110", 2, 1)]),
     ("a: !!python/object/apply:os.system [x]", [("E111", 1, 4)]),
     ("a: ! x", [("E111", 1, 4)]),
