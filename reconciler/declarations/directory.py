@@ -47,7 +47,7 @@ class Loaded:
     files: tuple[File, ...]
     selected: frozenset[str] = frozenset()
     """The slugs that ``paths`` names: all where it was not given."""
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The text of each readable file that has a problem, by the path in ``Position.file``, for excerpts."""
 
     @property
@@ -173,7 +173,13 @@ def _together(
     elif not readings:
         hint = "check the setting `declarations` and the folder you are in; `reconciler init` makes a first one"
         told.append(
-            Problem("E118", Severity.ERROR, "no declarations: the folder has none", Position(prefix or "."), hint)
+            Problem(
+                "E118",
+                Severity.ERROR,
+                "no declarations: the folder has none",
+                Position(prefix.rstrip("/") or "."),
+                hint,
+            )
         )
     told += _same_slug(readings)
     good = sorted((it.declared for it in readings if it.declared), key=lambda it: (it.slug, it.file))

@@ -73,27 +73,36 @@ def _open_root(root: Path, below: Path) -> int:
 
 def _no_folder(shown: str, why: str) -> Problem:
     hint = "check the setting `declarations` and the folder you are in; `reconciler init` makes a first one"
-    return Problem("E118", Severity.ERROR, f"no declarations: {why}", Position(shown or "."), hint)
+    return Problem("E118", Severity.ERROR, f"no declarations: {why}", Position(shown.rstrip("/") or "."), hint)
 
 
 def _walk(descriptor: int, folder: str, prefix: str, depth: int) -> Iterator[Found]:
-    with os.scandir(descriptor) as entries:
-        for entry in entries:
-            name = entry.name
-            if name.startswith("."):
-                continue
-            relative = folder + name
-            if entry.is_symlink():
-                message = "a link is not followed"
-                hint = "put the file itself here; a declaration may not come from outside the folder"
-                yield _refused(relative, prefix, "E102", message, hint)
-            elif entry.is_dir(follow_symlinks=False):
-                yield from _enter(descriptor, name, relative, prefix, depth)
-            elif name.endswith(SUFFIXES):
-                yield _read(descriptor, name, relative, prefix, is_regular=entry.is_file(follow_symlinks=False))
-            elif name.lower().endswith(SUFFIXES):
-                message = "the name does not end in .yaml, in small letters"
-                yield _refused(relative, prefix, "E119", message, "rename the file")
+    try:
+        with os.scandir(descriptor) as listing:
+            entries = [(it.name, _kind(it)) for it in listing if not it.name.startswith(".")]
+    except OSError as error:
+        yield _refused(folder, prefix, "E104", f"the folder cannot be read: {_reason(error)}", None)
+        return
+    for name, kind in entries:
+        relative = folder + name
+        if kind == "link":
+            hint = "put the file itself here; a declaration may not come from outside the folder"
+            yield _refused(relative, prefix, "E102", "a link is not followed", hint)
+        elif kind == "folder":
+            yield from _enter(descriptor, name, relative, prefix, depth)
+        elif name.endswith(SUFFIXES):
+            yield _read(descriptor, name, relative, prefix, is_regular=kind == "file")
+        elif name.lower().endswith(SUFFIXES):
+            message = "the name does not end in .yaml, in small letters"
+            yield _refused(relative, prefix, "E119", message, "rename the file")
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    if entry.is_symlink():
+        return "link"
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "file" if entry.is_file(follow_symlinks=False) else "other"
 
 
 def _enter(above: int, name: str, relative: str, prefix: str, depth: int) -> Iterator[Found]:

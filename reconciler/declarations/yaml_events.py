@@ -39,9 +39,11 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _NUMERIC = frozenset("-0123456789")
 
-# Not printable, or read as a line break by YAML 1.1 and not by 1.2, or able to reorder what a reviewer sees.
+# Not printable, invisible, read as a line break by YAML 1.1 and not by 1.2, or able to reorder what a reviewer sees.
+# The joiners U+200C and U+200D stay: some scripts need them.
 _FORBIDDEN = re.compile(
-    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    "[^\t\n\r\x20-\x7e\xa0-\xac\xae-\u200a\u200c\u200d\u2010-\u2027\u202f-\u205f\u2070-\ud7ff"
+    "\ue000-\ufefe\uff00-\ufffd\U00010000-\U000dffff\U000e0100-\U0010ffff]"
 )
 _BREAK = re.compile(r"\r\n|\r|\n")
 
