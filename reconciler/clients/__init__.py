@@ -2,6 +2,7 @@
 
 Here belong: requests, their outcomes, and the reading of answers into values of ``core``. Not here: what an answer means
 for a plan (``core``), what is read when (``observe``), what is written in which order (``apply``), anything that
-remembers (``store``). Only ``transport`` knows the HTTP library. A client never reads the clock or the environment: both
+remembers (``store``). Only
+``transport`` (with ``wire`` and ``failures``, its parts) knows the HTTP library. A client never reads the clock or the environment: both
 are passed in. May import ``core`` and ``errors``.
 """

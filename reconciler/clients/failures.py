@@ -324,6 +324,8 @@ def read_body(response: httpx.Response, cap: int, *, late: Callable[[], bool]) -
         blocks.append(block)
     if decoder is not None and received and not decoder.eof:
         raise BadBody("its compression is cut short")
+    if decoder is not None and decoder.unused_data:
+        raise BadBody("its compression has something behind its end")
     return b"".join(blocks)
 
 

@@ -24,6 +24,11 @@ IDENTIFIER = re.compile(r"[a-z]+(?:[._][a-z]+)+")
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 TITLE = re.compile(r"<title[^>]{0,200}>(.{0,400}?)</title", re.IGNORECASE | re.DOTALL)
 TAG = re.compile(r"<(?:script|style)\b.{0,5000}?</(?:script|style)>|<[^<>]{0,1000}>", re.IGNORECASE | re.DOTALL)
+VOLUNTEERED = re.compile(
+    r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}|[^\s@<>\"'(),;:]{1,64}@[^\s@<>\"'(),;:]{1,255}",
+    re.IGNORECASE,
+)
+"""Practice ids and e-mail addresses, which a server may name although the request did not."""
 HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Co", "Cs", "Cn"})
 
 
@@ -83,10 +88,13 @@ def one_line(text: str) -> str:
 
 
 def shown(text: str, secrets: Iterable[str]) -> str:
-    """What a message may repeat of a remote text: scrubbed, one line, at most 200 characters."""
+    """What a message may repeat of a remote text: scrubbed, one line, at most 200 characters.
+
+    Practice ids and e-mail addresses are taken out also where the request had none.
+    """
     # Scrubbed twice: escape sequences in the middle of a secret must not hide it from the first look.
     known = tuple(secrets)
-    line = scrub(one_line(scrub(text[:LOOKED_AT_CHARACTERS], known)), known)
+    line = VOLUNTEERED.sub(MARK, scrub(one_line(scrub(text[:LOOKED_AT_CHARACTERS], known)), known))
     return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"
 
 

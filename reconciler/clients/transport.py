@@ -1,6 +1,6 @@
 """One HTTP transport for every client: what left, what came back, and what nobody knows.
 
-Nothing outside this file and ``wire`` (its sockets) imports the HTTP library. Rules that hold for every request:
+Nothing outside this file and its parts ``wire`` (sockets) and ``failures`` (outcomes) imports the HTTP library. Rules that hold for every request:
 
 - the host is allowed and the scheme is https (http to loopback only) before anything is looked up or connected;
 - one deadline over all attempts, waits and bytes; bodies are capped, also once decompressed;
@@ -327,9 +327,11 @@ class Transport:
         """Where a redirect leads, or why it is not followed."""
         if call.method not in {"GET", "HEAD"}:
             return "a write is never redirected"
-        location = reply.headers.get("location", "")
+        location = reply.headers.get("location", "").strip(" ")
+        if not location or addresses.UNPRINTABLE.search(location):
+            return "its redirect names no place"
         try:
-            target = addresses.parse(urljoin(self._own + path, location.strip()))
+            target = addresses.parse(urljoin(self._own + path, location))
         except ValueError as error:
             return f"its redirect is refused: {error}"
         if target.origin != self._origin:

@@ -248,6 +248,6 @@ def _proxy(url: str) -> httpx.Proxy:
         proxy = httpx.Proxy(url)
     except (ValueError, httpx.InvalidURL):
         proxy = None
-    if proxy is None or proxy.url.scheme not in {"http", "https"}:
+    if proxy is None or proxy.url.scheme not in {"http", "https"} or not proxy.url.host:
         raise errors.SettingsError("RECONCILER_PROXY is not the http:// or https:// URL of a proxy")
     return proxy
