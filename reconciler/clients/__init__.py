@@ -2,7 +2,6 @@
 
 Here belong: requests, their outcomes, and the reading of answers into values of ``core``. Not here: what an answer means
 for a plan (``core``), what is read when (``observe``), what is written in which order (``apply``), anything that
-remembers (``store``). Only
-``transport`` (with ``wire`` and ``failures``, its parts) knows the HTTP library. A client never reads the clock or the environment: both
-are passed in. May import ``core`` and ``errors``.
+remembers (``store``). Only ``transport`` and its parts ``wire`` and ``failures`` know the HTTP library. A client never
+reads the clock or the environment: both are passed in. May import ``core`` and ``errors``.
 """
