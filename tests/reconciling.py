@@ -86,6 +86,7 @@ class Reconciler:
             def deps(plan_id: str) -> Deps:
                 return Deps(
                     client=inputs.client,  # type: ignore[arg-type]
+                    look=planning.look(inputs.client),
                     store=inputs.store,
                     now=self.now,
                     monotonic=time.monotonic,

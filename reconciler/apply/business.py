@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciler import observe
 from reconciler.apply.deps import POLL_SECONDS, Deps
 from reconciler.apply.schedule import Write, schedule
 from reconciler.apply.writer import Writer, merged
@@ -159,18 +158,16 @@ class _Run:
 
     def _replan(self) -> Planned:
         """The business observed and planned anew, with the receipts as they are now."""
-        target = observe.Target(
+        seen = self.deps.look(
             self.planned.business,
             tuple(it.want.business for it in self.planned.locations),
             frozenset(it.business for it in self.writer.objects.values() if it.kind == "mapping"),
         )
-        live = observe.observe(self.deps.client, (target,), concurrency=1)
-        seen = live[self.planned.business]
         if seen.error:
             raise RemoteError(seen.error, method="GET", path="")
         world = replace(
             self.world,
-            live=live,
+            live={self.planned.business: seen},
             recorded=replace(self.world.recorded, objects=tuple(self.writer.objects.values())),
         )
         return plan_business(world, self.declared)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from reconciler.core.live import LiveGroup, LiveMapping, Property, Trigger
+from reconciler.core.live import LiveBusiness, LiveGroup, LiveMapping, Property, Trigger
 from reconciler.core.plan import Change
 from reconciler.store.database import Store
 
@@ -51,6 +51,8 @@ class Deps:
     """Client, store, clock, secrets, and who is doing this."""
 
     client: Client
+    look: Callable[[int, tuple[int, ...], frozenset[int]], LiveBusiness]
+    """(parent business, its locations, those that receipts name) -> what is live now."""
     store: Store
     now: Callable[[], datetime]
     monotonic: Callable[[], float]

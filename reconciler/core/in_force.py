@@ -18,7 +18,7 @@ location last began to contact patients: the floor of ``sync.md`` is the start o
 
 from __future__ import annotations
 
-import copy
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -129,7 +129,7 @@ def with_moments(new: Document, old: Document | None, now: datetime) -> Document
     A location that was contacting, and still is with the same practice id, keeps its moment; every other one that
     contacts begins now.
     """
-    result = copy.deepcopy(new)
+    result = _copy(new)
     for key, location in result["locations"].items():
         business = int(key)
         before = location_of(old, business)
@@ -145,6 +145,11 @@ def with_moments(new: Document, old: Document | None, now: datetime) -> Document
     return result
 
 
+def _copy(document: Document) -> Document:
+    copied: Document = json.loads(json.dumps(document))
+    return copied
+
+
 def _practice(location: Document | None) -> str | None:
     value = resolved_value(location, "practice.id")
     return value.canon if value is not None else None
@@ -152,7 +157,7 @@ def _practice(location: Document | None) -> str | None:
 
 def narrowed(old: Document, new: Document) -> Document:
     """``old`` with all of ``new`` that makes fewer patients be contacted; takes force before the first write."""
-    result = copy.deepcopy(old)
+    result = _copy(old)
     for name, worst in (("state", "active"), ("runner", "bundled"), ("beta", False)):
         if new[name] != worst:
             result[name] = new[name]
@@ -171,7 +176,7 @@ def narrowed(old: Document, new: Document) -> Document:
             if mine is None or theirs is None or mine.canon == theirs.canon:
                 continue
             if nextech.BY_KEY[wire_key].filters and not widens(wire_key, mine, theirs):
-                location["resolved"][wire_key] = copy.deepcopy(side)
+                location["resolved"][wire_key] = dict(side)
     return result
 
 

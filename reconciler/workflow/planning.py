@@ -10,7 +10,7 @@ from reconciler import observe
 from reconciler.core import lint, objections, planner
 from reconciler.core.business import Planned
 from reconciler.core.declared import Declared
-from reconciler.core.live import Trigger
+from reconciler.core.live import LiveBusiness, Trigger
 from reconciler.core.plan import Plan
 from reconciler.core.problems import Severity
 from reconciler.core.records import Recorded
@@ -158,3 +158,14 @@ def _with_renames(inputs: Inputs, world: World, planned: tuple[Planned, ...]) ->
                     continue  # without the list the objection stands
             names[location.business] = cache[key]
     return replace(world, nextech_names=names)
+
+
+def look(client: observe.Reads) -> Callable[[int, tuple[int, ...], frozenset[int]], LiveBusiness]:
+    """Reading one business again, for ``apply``. What one look learns of the mapping endpoint, the next ones know."""
+    reads = observe.MappingReads(client)
+
+    def one(business: int, locations: tuple[int, ...], recorded: frozenset[int]) -> LiveBusiness:
+        target = observe.Target(business, locations, recorded)
+        return observe.observe(client, (target,), concurrency=1, mapping_reads=reads)[business]
+
+    return one
