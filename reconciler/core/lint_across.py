@@ -38,6 +38,8 @@ def _businesses(declared: Sequence[Declared]) -> Iterator[Problem]:
             if earlier[1] is path and earlier[0] is it:
                 continue
             also = ((earlier[0].position(*earlier[1]), "first given here"),)
+            if earlier[0] is not it and path != ("business",) and number == parent:
+                continue  # an SMB's one number is told at the top
             if earlier[0] is not it:
                 message = f"business {number} is declared in two files"
                 yield told(it, path, "E310", message, "delete one of them; one file owns a business", also=also)
@@ -118,6 +120,8 @@ def _moves(declared: Sequence[Declared]) -> Iterator[Problem]:
         for i, move in enumerate(it.declaration.moved):
             if _comes_back(it.slug, move.from_, target):
                 message = f"the renames go in a circle: {quoted(move.from_)} became {quoted(it.slug)} and the reverse"
+                if move.from_ == it.slug:
+                    message = f"{quoted(it.slug)} is this file's own slug, not a former one"
                 yield told(it, ("moved", i, "from"), "E320", message, "delete the entry that never happened")
 
 

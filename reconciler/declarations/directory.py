@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,33 +58,34 @@ class Loaded:
 
 
 class Positions(Mapping[declared.Path, Position]):
-    """The places of one file's values, found when first asked for: most files never are."""
+    """The places of one file's values, found when asked for: those of most files never are.
 
-    __slots__ = ("_file", "_found", "_text")
+    A mapping or list is at its key; an item of a list at its first character.
+    """
+
+    __slots__ = ("_file", "_text")
 
     def __init__(self, text: str, file: str) -> None:
         self._text = text
         self._file = file
-        self._found: dict[declared.Path, Position] | None = None
-
-    def _all(self) -> dict[declared.Path, Position]:
-        if self._found is None:
-            places = yaml_events.read(self._text, self._file).places
-            found = {path: Position(self._file, *span[:2]) for path, span in places.values.items()}
-            for path, span in places.keys.items():
-                if path not in found or path in places.containers:
-                    found[path] = Position(self._file, *span[:2])
-            self._found = found
-        return self._found
 
     def __getitem__(self, path: declared.Path) -> Position:
-        return self._all()[path]
+        places = _places(self._text)
+        span = places.keys.get(path) if path in places.containers else places.values.get(path)
+        span = span or places.values.get(path) or places.keys[path]
+        return Position(self._file, span[0], span[1])
 
     def __iter__(self) -> Iterator[declared.Path]:
-        return iter(self._all())
+        return iter(_places(self._text).values)
 
     def __len__(self) -> int:
-        return len(self._all())
+        return len(_places(self._text).values)
+
+
+@lru_cache(maxsize=128)
+def _places(text: str) -> yaml_events.Places:
+    """Bounded, since ten thousand tables of places would take ten times the memory of their texts."""
+    return yaml_events.read(text, "").places
 
 
 def load(root: Path, *, shown_from: Path, today: date, paths: Sequence[Path] | None = None) -> Loaded:
