@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -32,22 +33,15 @@ def insert_new(connection: Connection, into: Table, row: dict[str, Any]) -> bool
 
 
 def fields_to_text(fields: Iterable[FieldReceipt]) -> str:
-    """As kept in ``receipts.fields`` and ``intents.fields``. False flags and absent commits are left out."""
-    documents = []
-    for it in fields:
-        document: dict[str, Any] = {
-            "path": it.path,
-            "fingerprint": it.fingerprint,
-            "at": to_text(it.at),
-            "plan_id": it.plan_id,
-        }
-        if it.commit is not None:
-            document["commit"] = it.commit
-        if it.assumed:
-            document["assumed"] = True
-        if it.follows_group:
-            document["follows_group"] = True
-        documents.append(document)
+    """As kept in ``receipts.fields`` and ``intents.fields``.
+
+    One array per field: path, fingerprint, time, plan id, commit, assumed, follows the group. A plan over 10,000
+    businesses reads 300,000 of them, and names for the keys would double the time.
+    """
+    documents = [
+        (it.path, it.fingerprint, to_text(it.at), it.plan_id, it.commit, int(it.assumed), int(it.follows_group))
+        for it in fields
+    ]
     return json.dumps(documents, separators=(",", ":"))
 
 
@@ -55,19 +49,16 @@ def fields_from_text(text: str) -> tuple[FieldReceipt, ...]:
     """The opposite. Raises ``StoreError`` for what we never wrote."""
     try:
         return tuple(
-            FieldReceipt(
-                path=it["path"],
-                fingerprint=it["fingerprint"],
-                at=from_text(it["at"]),
-                plan_id=it["plan_id"],
-                commit=it.get("commit"),
-                assumed=it.get("assumed", False),
-                follows_group=it.get("follows_group", False),
-            )
-            for it in json.loads(text)
+            [
+                FieldReceipt(path, fingerprint, _time(at), plan_id, commit, assumed == 1, follows_group == 1)
+                for path, fingerprint, at, plan_id, commit, assumed, follows_group in json.loads(text)
+            ]
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError):
         raise StoreError("the store holds a receipt that cannot be read", hint="run `reconciler store check`") from None
+
+
+_time = lru_cache(maxsize=4096)(from_text)  # receipts of one apply share a few times
 
 
 def json_from_text(text: str) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import threading
+import time
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -107,6 +109,19 @@ def for_writing(connection: Connection) -> None:
 
 
 def _connect(path: Path, *, write: bool) -> sqlite3.Connection:
+    # SQLite waits for locks by itself, but not for these two: another process that turns WAL on, or closes the file
+    # as its last user, at this very moment.
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return _opened(path, write=write)
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+                raise
+            threading.Event().wait(0.01)
+
+
+def _opened(path: Path, *, write: bool) -> sqlite3.Connection:
     where = quote(str(path.absolute()))
     if write:
         return _configured(f"file:{where}?mode=rw", path, write=True)

@@ -279,6 +279,7 @@ def test_of_two_processes_that_start_together_exactly_one_gets_the_lock(store: S
 
 
 CREATE = """
+    print("ready", flush=True)
     sys.stdin.readline()
     with open_store(sys.argv[1], now=now, write=True) as store:
         print("open", flush=True)
@@ -288,7 +289,9 @@ CREATE = """
 def test_two_processes_may_create_the_same_store_at_once(store_url: str) -> None:
     with child(CREATE, store_url) as first, child(CREATE, store_url) as second:
         for it in (first, second):
+            assert it.stdout is not None
             assert it.stdin is not None
+            assert it.stdout.readline() == "ready\n"
             it.stdin.write("\n")
             it.stdin.flush()
         assert [it.stdout.readline() for it in (first, second) if it.stdout] == ["open\n", "open\n"]
