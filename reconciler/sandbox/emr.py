@@ -79,7 +79,7 @@ class Shares:
     shapes: Mapping[str, int] = field(
         default_factory=lambda: {
             "no_patient": 15, "no_practitioner": 10, "no_location": 4, "no_offset": 5, "utc_offset": 8,
-            "future_start": 1, "malformed": 3, "two_purposes": 60, "lower_guid": 30,
+            "future_start": 1, "malformed": 3, "hospital": 10, "two_purposes": 60, "lower_guid": 30,
         }
     )  # fmt: skip
     emails: Mapping[str, int] = field(
@@ -198,6 +198,12 @@ class Practice:
     patients: int
     shares: Shares = field(default_factory=Shares)
     practice_plus: bool = False
+    hospital: Place | None = None  # where visits of the shape ``hospital`` are; not managed by the practice
+
+    @property
+    def everywhere(self) -> tuple[Place, ...]:
+        """All locations, the hospital too."""
+        return self.places if self.hospital is None else (*self.places, self.hospital)
 
     def before(self, day: date) -> int:
         """How many visits lie before a day, in constant time."""
@@ -231,6 +237,8 @@ class Practice:
 
     def place_of(self, number: int) -> Place:
         """The location of a visit."""
+        if self.hospital is not None and self.shape_of(number) == "hospital":
+            return self.hospital
         return self.places[draw(self.seed, 1, number) % len(self.places)]
 
     def provider_of(self, number: int) -> Provider:

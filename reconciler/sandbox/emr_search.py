@@ -146,6 +146,11 @@ def holds(conditions: tuple[tuple[str, datetime, datetime], ...], moment: dateti
     return True
 
 
+def midnight(day: date) -> datetime:
+    """A day as the instant that conditions on days are compared with."""
+    return datetime.combine(day, time(), UTC)
+
+
 def _day(text: str, name: str) -> date:
     try:
         return date.fromisoformat(text)
@@ -184,10 +189,10 @@ def appointment_query(request: Request, chart: Chart) -> AppointmentQuery:
     first, stop = _days(request)
     places = providers = None
     for wanted in values(request, "location.id"):
-        hit = frozenset(place.id for place in practice.places if str(place.id) in {_reference(v) for v in wanted})
+        hit = frozenset(place.id for place in practice.everywhere if str(place.id) in {_reference(v) for v in wanted})
         places = hit if places is None else places & hit
     if (test := text_test(request, "location.name")) is not None:
-        hit = frozenset(place.id for place in practice.places if test(place.name))
+        hit = frozenset(place.id for place in practice.everywhere if test(place.name))
         places = hit if places is None else places & hit
     for wanted in values(request, "practitioner.id"):
         hit = frozenset(each.id for each in practice.providers if str(each.id) in {_reference(v) for v in wanted})

@@ -243,6 +243,7 @@ class EmrWorld:
             patients=max(20, visits * 20),
             shares=self.options.shares,
             practice_plus=known.practice_plus,
+            hospital=Place(9001, "Example Hospital", self._zone(known, ""), *cities[0][:3], managed=False),
         )
 
     def _zone(self, known: practices.Practice, name: str) -> str:
