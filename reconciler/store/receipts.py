@@ -74,6 +74,16 @@ def delete_object(connection: Connection, kind: ObjectKind, business: int, group
     return connection.execute(statement).rowcount
 
 
+def forget_slug(connection: Connection, slug: str) -> int:
+    """Forget the receipts of a business and since when it differs, and take it out of force. How many receipts.
+
+    The journal, the audit chain and the history of configurations keep what they hold.
+    """
+    in_force.delete_in_force(connection, slug)
+    connection.execute(delete(schema.DRIFT_SEEN).where(schema.DRIFT_SEEN.c.slug == slug))
+    return connection.execute(delete(_OBJECTS).where(_OBJECTS.c.slug == slug)).rowcount
+
+
 def rename_slug(connection: Connection, old: str, new: str) -> None:
     """Carry everything that is recorded under one slug over to another (``moved``).
 

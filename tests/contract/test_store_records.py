@@ -150,6 +150,20 @@ def test_one_object_or_all_of_a_business_can_be_forgotten(store: Store) -> None:
     assert everything(store).objects == (group(),)
 
 
+def test_a_forgotten_business_leaves_the_others_its_journal_and_its_history(store: Store) -> None:
+    with store.begin() as connection:
+        receipts.put_objects(connection, [group(), mapping(), mapping(business=1, slug="other")])
+        in_force.put_in_force(connection, configuration())
+        journal.open_intent(connection, intent())
+        drift.put_seen(connection, [drift.Seen("skin", "group", "triggers", "#00000000", NOW)])
+        assert receipts.forget_slug(connection, "skin") == 2
+        assert receipts.forget_slug(connection, "skin") == 0
+    assert everything(store) == Recorded(objects=(mapping(business=1, slug="other"),), open_intents=(intent(),))
+    with store.read() as connection:
+        assert drift.seen(connection) == {}
+        assert in_force.at_revision(connection, PARENT, 1) == configuration()
+
+
 def test_a_block_that_raises_leaves_nothing_behind(store: Store) -> None:
     def fail_half_way() -> None:
         with store.begin() as connection:
