@@ -38,3 +38,8 @@ class Clock:
     def stopped(self) -> bool:
         """Whether ``stop()`` was called: a loop asks this after each sleep."""
         return self._stop.is_set()
+
+    @property
+    def event(self) -> threading.Event:
+        """Set by ``stop()``: for what waits on an event of its own."""
+        return self._stop

@@ -80,6 +80,13 @@ class Secrets:
         """``resolve(reference).reveal()``."""
         return self.resolve(reference).reveal()
 
+    def variable(self, name: str) -> str:
+        """The value of one variable that a command line names. Raises SecretError where it is not set."""
+        value = self._environ.get(name, "").strip()
+        if not value:
+            raise SecretError(f"the variable {name} is not set")
+        return value
+
     def known(self) -> tuple[str, ...]:
         """Every value that could be a secret, for the log's last net."""
         return tuple(

@@ -1,0 +1,187 @@
+"""The entry point: which commands there are, loaded when used, and the way from an exception to an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import uuid
+from typing import Any
+
+import click
+
+from reconciler import __version__, errors
+
+SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
+    (
+        "Declare",
+        {
+            "init": ("declare_new:init", "scaffold a repository"),
+            "new": ("declare_new:new", "write one declaration, with live look-ups"),
+            "validate": ("declare:validate", "all problems of all declarations, in one run"),
+            "fmt": ("declare:fmt", "bring declarations into the house form"),
+            "schema": ("declare:schema", "the JSON schema of a declaration, for editors"),
+            "explain": ("declare:explain", "a code or field, with examples"),
+        },
+    ),
+    (
+        "Reconcile",
+        {
+            "plan": ("reconcile:plan", "what would change, and why; writes nothing"),
+            "show": ("reconcile:show", "render a saved plan"),
+            "check-plan": ("reconcile:check_plan", "is a saved plan still current?"),
+            "apply": ("reconcile_apply:apply", "carry out a plan"),
+            "drift": ("drift:drift", "what is live and not as declared"),
+            "accept": ("drift:accept", "accept a difference for a while"),
+            "import": ("adopting:import_", "live state to declarations whose plan is empty"),
+            "lookup": ("lookup:lookup", "triggers, groups, locations, practitioners, tags"),
+            "probe": ("lookup:probe", "what this API shows, and what it does not"),
+            "forget": ("keeping:forget", "forget what was applied; nothing live changes"),
+            "lock": ("keeping:lock", "who holds the lock, and releasing it"),
+            "store": ("keeping:store", "migrate, copy, check, rekey"),
+            "audit": ("keeping:audit", "verify the audit chain"),
+            "ci": ("ci:ci", "what CI jobs call"),
+        },
+    ),
+    (
+        "Operate",
+        {
+            "sync": ("operate:sync", "one pass now"),
+            "run": ("operate:run", "the runner on this machine"),
+            "status": ("operate:status", "where every location stands"),
+            "why": ("operate:why", "why an appointment was or was not contacted"),
+            "authorize": ("operate:authorize", "let an unauthorised practice run again"),
+            "pause": ("operate:pause", "stop sending"),
+            "resume": ("operate:resume", "send again"),
+            "held": ("operate:held", "contacts that wait for a person"),
+        },
+    ),
+    (
+        "Try and serve",
+        {
+            "demo": ("demo:demo", "the whole story against a sandbox, in a minute"),
+            "sandbox": ("serve:sandbox", "both remote APIs, emulated on loopback"),
+            "doctor": ("lookup:doctor", "settings, keys, hosts, clock and store, checked"),
+            "completion": ("serve:completion", "shell completion for bash, zsh or fish"),
+        },
+    ),
+)
+
+
+class Lazy(click.Group):
+    """Loads a command's module when the command is used, so that ``--help`` and completion load nothing heavy."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order of the sections."""
+        return [name for _, commands in SECTIONS for name in commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, its module loaded now."""
+        for _, commands in SECTIONS:
+            if cmd_name in commands:
+                module, _, attribute = commands[cmd_name][0].partition(":")
+                found: click.Command = getattr(importlib.import_module(f"reconciler.cli.{module}"), attribute)
+                return found
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click, with the nearest name where there is no such command."""
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in self.list_commands(ctx):
+            from reconciler.core.suggest import nearest
+
+            close = nearest(name, self.list_commands(ctx))
+            hint = f" Did you mean '{close}'?" if close else ""
+            raise click.UsageError(f"No such command '{name}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Commands by section, without loading them."""
+        for title, commands in SECTIONS:
+            with formatter.section(title):
+                formatter.write_dl([(name, words) for name, (_, words) in commands.items()])
+
+
+EPILOG = (
+    "Exit codes: 0 done, 1 invalid input, 2 differences, 3 refused by an objection, 4 stale plan, 5 done in part, "
+    "6 locked, 7 could not read enough, 64 wrong usage, 130 and 143 stopped by a signal."
+)
+
+
+@click.group(cls=Lazy, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="reconciler")
+def cli() -> None:
+    """Nextech to Birdeye, declared in git: validate, plan, apply, drift, and the syncs themselves."""
+
+
+def main() -> None:
+    """Run the command line and exit with the published code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of one command line. Output is flushed before it is returned."""
+    debug = "--debug" in arguments
+    try:
+        code = cli.main(args=arguments, prog_name="reconciler", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0) if isinstance(code, int) else 0
+    except click.exceptions.Exit as error:
+        return int(error.exit_code)
+    except click.Abort:
+        click.echo("stopped", err=True)
+        return 130
+    except click.ClickException as error:
+        _show_usage(error)
+        return 64
+    except errors.DeclarationError as error:
+        _show_problems(error)
+        return error.exit_code
+    except errors.ReconcilerError as error:
+        if debug:
+            raise
+        _show(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(
+            f"error: this is a defect of reconciler ({type(error).__name__}, run {uuid.uuid4().hex[:8]})", err=True
+        )
+        click.echo("  = run the command again with --debug and report what it prints", err=True)
+        return 1
+
+
+def _show(error: errors.ReconcilerError) -> None:
+    from reconciler.report.problems import escaped
+
+    lines = [escaped(line) for line in error.message.splitlines()]
+    click.echo("\n".join([f"error: {lines[0] if lines else ''}", *lines[1:]]), err=True)
+    if error.hint:
+        click.echo(f"  = {escaped(error.hint)}", err=True)
+
+
+def _show_problems(error: errors.DeclarationError) -> None:
+    from reconciler.core.problems import Problem
+    from reconciler.report.problems import render_text
+
+    problems: Any = tuple(it for it in error.problems if isinstance(it, Problem))
+    click.echo(render_text(problems, {}), err=True, nl=False)
+    click.echo(f"error: {error.message}", err=True)
+
+
+def _show_usage(error: click.ClickException) -> None:
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        click.echo(context.get_usage(), err=True)
+    click.echo(f"error: {error.format_message()}", err=True)
+    if context is not None:
+        click.echo(f"  = {context.command_path} --help", err=True)

@@ -1,0 +1,250 @@
+"""``apply``: carry out a plan, a saved one or a fresh one."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from reconciler.cli.console import Progress, confirm_yes, is_terminal, use_colour
+from reconciler.cli.options import Common, Outputs, common, output_option
+from reconciler.cli.reconcile import check_base, check_slugs, read_plan_file, reassert_option
+from reconciler.clock import Clock
+from reconciler.core import objections
+from reconciler.errors import LockHeld, Refused, Stopped, UsageError
+from reconciler.report import documents
+from reconciler.report.plan_text import render_outcomes, render_plan
+from reconciler.store import leases
+from reconciler.store.database import open_store
+from reconciler.workflow import applying, planning
+from reconciler.workflow.session import load_declarations, open_session
+
+LOCK = "apply"
+LOCK_WAIT_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+@click.command()
+@click.argument("plan_file", metavar="[PLAN]", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--approved",
+    metavar="PLAN",
+    type=click.Path(path_type=Path),
+    help="Plan anew, and go on only with what this reviewed plan holds.",
+)
+@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@click.option("--allow", multiple=True, metavar="CODE:SLUG", help="Allow an objection by name. Repeatable.")
+@reassert_option
+@click.option("--lock-timeout", type=click.FloatRange(min=0), default=0.0, metavar="S", help="Wait for the lock.")
+@output_option("text", "json")
+@common
+def apply(
+    plan_file: Path | None,
+    approved: Path | None,
+    auto_approve: bool,
+    allow: tuple[str, ...],
+    reassert: tuple[str, ...],
+    lock_timeout: float,
+    outputs: Outputs,
+    common: Common,
+) -> int:
+    """Carry out a plan: a saved one as it is, or a fresh one after `yes` (or --auto-approve)."""
+    if plan_file is not None and (approved is not None or reassert):
+        raise click.UsageError("a saved PLAN goes with neither --approved nor --reassert")
+    agreed = auto_approve or plan_file is not None or approved is not None
+    if not agreed and not is_terminal():
+        raise UsageError(
+            "there is no terminal to ask on, so nothing was done", hint="give --auto-approve, or a saved PLAN"
+        )
+    settings, clock = common.settings(), Clock()
+    check_allow(allow)
+    allow = (*allow, *settings.allow)
+    document = read_plan_file(plan_file or approved) if plan_file or approved else None  # type: ignore[arg-type]
+    loaded = load_declarations(settings, clock)
+    check_slugs(loaded, reassert, "--reassert")
+    if plan_file is not None and document is not None:
+        check_base(document, settings.birdeye.url, loaded.digest, clock)
+    approval = applying.Approval(document, exactly=plan_file is not None)
+    planning.refuse_errors(loaded, recorded=None if loaded.files else _records(settings, clock))
+    held = _Lock()
+    with (
+        _signals(clock) as stopped,
+        Progress("reading", len(loaded.selected), quiet=common.quiet) as progress,
+        open_session(
+            settings,
+            clock,
+            write=True,
+            reassert=frozenset(reassert),
+            loaded=loaded,
+            fence=held.check,
+            on_read=lambda business: progress.step(),
+        ) as session,
+        held.taken(session, lock_timeout, clock),
+    ):
+        made = applying.settle_and_make(session.inputs, lambda plan_id: session.deps(plan_id, allowed=allow))
+        stopped.raise_if_set()
+        allowed = frozenset(
+            {(it.code, it.slug) for it in made.plan.objections}
+            - {(it.code, it.slug) for it in applying.standing(made, allow)}
+        )
+        if outputs.is_text:
+            click.echo(render_plan(documents.view_of_plan(made.plan, allowed), colour=use_colour()), nl=False)
+        changes = applying.check_approval(made, approval)
+        refused = applying.standing(made, allow)
+        if refused:
+            _refuse(outputs, made, refused)
+        report = applying.Report(made.plan, changes)
+        if changes or approval.document is not None:
+            if changes and not agreed and not confirm_yes(f"Carry out {len(changes)} changes?"):
+                common.say("nothing was changed")
+                return 1
+            stopped.raise_if_set()
+            report = _carry_out(session, made, changes, approval, allow, common, clock)
+        report.stopped = stopped.exit_code
+    code = 7 if made.plan.unreadable and not report.changes else report.exit_code
+    outputs.write(
+        lambda form: (
+            documents.apply_document(made.plan, report.changes, report.outcomes) if form == "json" else _text(report)
+        )
+    )
+    if report.error is not None:
+        common.say(f"error: {report.error.message}")
+    for slug, why in made.plan.unreadable:
+        common.say(f"left out, could not be read: {slug}: {why}")
+    return code
+
+
+def _text(report: applying.Report) -> str:
+    return render_outcomes(report.changes, report.outcomes, colour=use_colour()) if report.changes else ""
+
+
+def _refuse(outputs: Outputs, made: planning.Made, refused: tuple[Any, ...]) -> None:
+    if not outputs.is_text:
+        outcomes = {it.id: ("not_attempted", "refused") for it in made.plan.changes}
+        outputs.write(
+            lambda form: documents.apply_document(made.plan, made.plan.changes, outcomes) if form == "json" else ""
+        )
+    names = ", ".join(f"{it.code}:{it.slug}" for it in refused)
+    raise Refused(f"refused by objections that were not allowed: {names}; nothing was changed")
+
+
+def _carry_out(
+    session: Any,
+    made: planning.Made,
+    changes: tuple[Any, ...],
+    approval: applying.Approval,
+    allow: tuple[str, ...],
+    common: Common,
+    clock: Clock,
+) -> applying.Report:
+    del clock
+    wire = sum(it.kind != "runner" and it.action != "manual" for it in changes)
+    rate = session.settings.birdeye.requests_per_second
+    common.say(f"{len(changes)} changes, {wire} writes and as many reads at most {rate:g} requests a second")
+    with Progress("applying", len(changes), quiet=common.quiet) as progress:
+        deps = session.deps(made.plan.plan_id, allowed=allow)
+        deps = _with_progress(deps, progress, session.clock)
+        return applying.carry_out(deps, made, changes, approval)
+
+
+def _with_progress(deps: Any, progress: Progress, clock: Clock) -> Any:
+    from dataclasses import replace
+
+    def on_outcome(change: Any, outcome: str, detail: str) -> None:
+        del detail
+        progress.step(f"{outcome} {change.slug}")
+
+    return replace(deps, on_outcome=on_outcome, stop=clock.event)
+
+
+def _records(settings: Any, clock: Clock) -> Any:
+    with open_store(settings.store, now=clock.now, write=False) as store:
+        return planning.read_records(store)
+
+
+def check_allow(allow: tuple[str, ...]) -> None:
+    """Refuse an ``--allow`` that names no objection."""
+    for text in allow:
+        code, colon, slug = text.partition(":")
+        if not colon or not slug:
+            raise click.UsageError(f"--allow {text}: write CODE:SLUG (or CODE:run)")
+        if code not in objections.CODES:
+            from reconciler.core.suggest import nearest
+
+            close = nearest(code, objections.CODES)
+            raise click.UsageError(
+                f"--allow {text}: no objection is called '{code}'." + (f" Did you mean '{close}'?" if close else "")
+            )
+
+
+class _Lock:
+    """The lease of this run; ``check`` is asked before each request once it is held."""
+
+    def __init__(self) -> None:
+        self._lease: leases.Lease | None = None
+
+    def check(self) -> None:
+        if self._lease is not None:
+            self._lease.check()
+
+    @contextmanager
+    def taken(self, session: Any, timeout: float, clock: Clock) -> Iterator[None]:
+        settings = session.settings
+        holder = leases.Holder("apply", settings.actor, settings.run_url, session.inputs.commit)
+        deadline = clock.monotonic() + timeout
+        waits = iter(LOCK_WAIT_SECONDS)
+        wait = LOCK_WAIT_SECONDS[-1]
+        while True:
+            try:
+                lease = leases.acquire(session.store, LOCK, holder)
+                break
+            except LockHeld:
+                left = deadline - clock.monotonic()
+                if left <= 0 or clock.stopped:
+                    raise
+                wait = next(waits, wait)
+                clock.sleep(min(wait, left))
+        with lease, leases.Heartbeat(lease):
+            self._lease = lease
+            try:
+                yield
+            finally:
+                self._lease = None
+
+
+class _Stopping:
+    """Which signal came, if any."""
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+
+    def raise_if_set(self) -> None:
+        if self.exit_code:
+            raise Stopped("stopped by a signal; nothing was changed", exit_code=self.exit_code)
+
+
+@contextmanager
+def _signals(clock: Clock) -> Iterator[_Stopping]:
+    """The first SIGINT or SIGTERM lets what is in flight settle; a second one ends the process at once."""
+    stopping = _Stopping()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        if stopping.exit_code:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stopping.exit_code = 128 + number
+        clock.stop()
+
+    before: dict[signal.Signals, Callable[..., Any] | int | None] = {}
+    for one in (signal.SIGINT, signal.SIGTERM):
+        before[one] = signal.signal(one, handle)
+    try:
+        yield stopping
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
