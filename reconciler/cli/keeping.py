@@ -31,7 +31,7 @@ def forget(slug: str, location: int | None, common: Common) -> int:
     clock = Clock()
     holder = leases.Holder("forget", settings.actor, settings.run_url)
     with opened as store, leases.acquire(store, "apply", holder), store.begin() as connection:
-        known = [it for it in receipts.objects(connection, slug)]
+        known = list(receipts.objects(connection, slug))
         current = in_force.in_force(connection, slug)
         if not known and current is None:
             raise UsageError(f"nothing was applied under the name {slug}")
