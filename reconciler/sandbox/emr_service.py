@@ -85,9 +85,7 @@ def _answer(request: Request, world: EmrWorld, product: Product) -> Response:
         return failure(400, f"Emulated: {bad}")
 
 
-def _read(
-    request: Request, resource: str, key: str, chart: Chart, world: EmrWorld, product: Product
-) -> Response:  # fmt: skip
+def _read(request: Request, resource: str, key: str, chart: Chart, world: EmrWorld, product: Product) -> Response:
     if resource == "appointment" and not key:
         return _appointments(request, chart, world, product)
     if resource == "patient":

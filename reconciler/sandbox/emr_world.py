@@ -125,7 +125,8 @@ class EmrWorld:
         options: EmrOptions | None = None,
         *,
         seed: int = 1,
-        generated: int = 0,
+        accounts: Iterable[practices.Account] = practices.ACCOUNTS,
+        known: Iterable[practices.Practice] = practices.PRACTICES,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self.options = options or EmrOptions()
@@ -134,13 +135,12 @@ class EmrWorld:
         self._clock = clock
         self._shift = timedelta()
         self._origin = clock().date()
-        more_accounts, more_practices = practices.generated(generated, seed)
         self._zones: dict[tuple[str, str], str] = {}
-        for account in (*practices.ACCOUNTS, *more_accounts):
+        for account in accounts:
             for site in account.sites:
                 for name in site.location_names or ("",):
                     self._zones[site.practice_id, name] = site.time_zone
-        self._known = {each.practice_id: each for each in (*practices.PRACTICES, *more_practices)}
+        self._known = {each.practice_id: each for each in known}
         self._made: dict[str, Practice] = {}
         self._edits: dict[str, Edits] = {}
         self._searches: OrderedDict[Hashable, Sequence[int]] = OrderedDict()

@@ -18,6 +18,8 @@ class SandboxOptions:
     seed: int = 1
     practices: int = 0
     """How many accounts to invent beside the samples."""
+    visits_per_day: int = 12
+    """Appointments of each practice and day in the emulated EMR."""
     dialect: str = "documented"
     settings: tuple[str, ...] = ()
     """``name=value`` for single options of the dialect (``--set``)."""
