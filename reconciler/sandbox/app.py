@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from reconciler.errors import UsageError
-from reconciler.sandbox import admin, integration_api
+from reconciler.sandbox import admin, integration_api, systems
 from reconciler.sandbox.dialects import dialect
 from reconciler.sandbox.faults import Faults, Kind, replaced, spoiled
 from reconciler.sandbox.http import Response, json_response
@@ -49,6 +49,7 @@ class App:
         self.stopping = threading.Event()
         """Set when the server stops: ends delays and holds."""
         self._mounted: list[tuple[str, Handler]] = []
+        self.emr, self.contacts = systems.mount(self)
 
     def mount(self, prefix: str, handler: Handler, variables: Mapping[str, str] | None = None) -> None:
         """Give every path that begins with ``prefix`` to ``handler``; the longest prefix wins.
