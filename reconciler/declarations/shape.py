@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -38,6 +39,8 @@ _UNFIT = {
     "moment": ("E217", "is not a moment with an offset", "write it as in `2026-11-24T06:00:00-05:00`"),
     "country": ("E219", "is not a country", "two capital letters, such as `US`"),
 }
+_FEW = 30
+"""Unknown keys of one mapping among which a missing one is sought; a file of thousands is no slip of the finger."""
 _SENSITIVE_PARTS = ("practi", "key", "secret", "token", "pass", "api", "uuid", "guid", "cred")
 """A misspelt key that holds one of these may stand before a pasted secret, so its line is masked too."""
 
@@ -114,8 +117,9 @@ class _Teller:
     def is_consequence(self, path: Path, kind: str) -> bool:
         """Is it told already? A list counts as too short for pydantic where all its items are wrong."""
         if kind == "missing":  # a misspelt key is told where it stands, with this one as the suggestion
-            here = self._given(path[:-1])
-            return any(self._guess(it, path[:-1]) == path[-1] for it in here - set(fields_at(path[:-1])))
+            where, fields = path[:-1], fields_at(path[:-1])
+            unknown = (it for it in self._given(where) if it not in fields)
+            return any(self._guess(it, where) == path[-1] for it in islice(unknown, _FEW))
         return kind == "too_short" and bool(self._raw(path))
 
     def tell(self, path: Path, detail: Mapping[str, Any]) -> Problem:
@@ -165,11 +169,12 @@ class _Teller:
 
     def _guess(self, name: str, where: Path) -> str | None:
         fields = fields_at(where)
-        return nearest(name, set(fields) - self._given(where)) or nearest(name, fields)
+        given = self._given(where)
+        return nearest(name, [it for it in fields if it not in given]) or nearest(name, fields)
 
-    def _given(self, path: Path) -> set[str]:
+    def _given(self, path: Path) -> Mapping[str, Any]:
         here = self._raw(path)
-        return set(here) if isinstance(here, dict) else set()
+        return here if isinstance(here, dict) else {}
 
     def _missing(self, path: Path) -> Problem:
         name = str(path[-1])

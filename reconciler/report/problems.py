@@ -162,10 +162,12 @@ class _Excerpts:
         out = [f"{margin} |"]
         if number > 1 and lines[number - 2].strip():
             before, _ = _masked(lines, number - 2, always=(file, number - 1) in self.secret)
+            before, _ = _near(before, 0)
             out.append(f"{number - 1:>{len(margin)}} | {_cut(_wide(before), 0)[0]}".rstrip())
         line, kept = _masked(lines, number - 1, always=(file, number) in self.secret)
         column = min(problem.position.column - 1, len(line))
         length = _length(problem, line, column) if column < kept else 1
+        line, column = _near(line, column)
         shown, start = _cut(_wide(line), len(_wide(line[:column])))
         under = _width(shown[:start])
         wanted = _width(_wide(line[column : column + length]))
@@ -230,6 +232,12 @@ def _width(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(it) else 2 if unicodedata.east_asian_width(it) in "WF" else 1 for it in text)
+
+
+def _near(line: str, column: int) -> tuple[str, int]:
+    """What of a very long line can be shown at all, and where the column is in it: a megabyte is not worth escaping."""
+    first = max(0, column - 2 * WIDEST_EXCERPT)
+    return line[first : column + 2 * WIDEST_EXCERPT], column - first
 
 
 def _cut(text: str, start: int) -> tuple[str, int]:
