@@ -83,6 +83,7 @@ class Patient:
     """True also where the extension is there and cannot be read."""
     birth_date: Phi[date] | None = None
     """A year or month alone stands for its last day."""
+    is_birth_date_whole: bool = True
     city: Phi[str] | None = None
     state: Phi[str] | None = None
     general_practitioner: Phi[str] | None = None

@@ -45,6 +45,7 @@ def _patient(resource: Json, keep: frozenset[str]) -> Patient:
         status=status,
         exclude_from_mailings=_said(marks["exclude-from-mailings"]) if "exclude-from-mailings" in marks else None,
         birth_date=_birth_date(resource) if "date.of.birth" in keep else None,
+        is_birth_date_whole=len(read.soft(read.text, resource.get("birthDate")) or "") >= len("2000-01-01"),
         city=read.kept(address, "city", "city" in keep),
         state=read.kept(address, "state", "state" in keep),
         general_practitioner=_general_practitioner(resource) if "general.practitioner" in keep else None,
