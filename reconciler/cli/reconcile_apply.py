@@ -144,7 +144,9 @@ def _carry_out(
     del clock
     wire = sum(it.kind != "runner" and it.action != "manual" for it in changes)
     rate = session.settings.birdeye.requests_per_second
-    common.say(f"{len(changes)} changes, {wire} writes and as many reads at most {rate:g} requests a second")
+    common.say(
+        f"{len(changes)} changes: {wire} writes, each business then read back, at most {rate:g} requests a second"
+    )
     with Progress("applying", len(changes), quiet=common.quiet) as progress:
         deps = session.deps(made.plan.plan_id, allowed=allow)
         deps = _with_progress(deps, progress, session.clock)
