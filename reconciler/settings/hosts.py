@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from reconciler.errors import SettingsError
 from reconciler.settings.values import (
@@ -43,6 +43,15 @@ def check_url(url: str, name: str, hosts: frozenset[str]) -> None:
         raise SettingsError(
             f"`{name}` leads to the host {host}, which is not allowed", hint="export RECONCILER_ALLOWED_HOSTS=HOST"
         )
+
+
+def holds_password(url: str) -> bool:
+    """Whether a database URL carries a password, in its authority or as a parameter. An unreadable URL counts as one."""
+    try:
+        parts = urlsplit(url)
+        return parts.password is not None or any(key == "password" for key, _ in parse_qsl(parts.query))
+    except ValueError:
+        return True
 
 
 def urls(settings: Settings) -> list[tuple[str, str]]:

@@ -89,10 +89,15 @@ def _read_settings(file: Path) -> dict[tuple[str, ...], Any]:
             text = opened.read(MAX_BYTES + 1)
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read: {error.strerror}") from None
+    if len(text) > MAX_BYTES:
+        # Cut short it could mean something else.
+        raise SettingsError(f"{file}: larger than {MAX_BYTES} bytes")
     try:
         document = yaml_mapping(text.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise SettingsError(f"{file}: not a YAML mapping of settings (a key given twice, a tag, or no YAML)") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file}: not UTF-8") from None
+    except ValueError as error:
+        raise SettingsError(f"{file}:{error}") from None
     if not isinstance(document, dict):
         raise SettingsError(f"{file}: not a mapping of settings")
     found: dict[tuple[str, ...], Any] = {}
@@ -110,10 +115,16 @@ def _read_settings(file: Path) -> dict[tuple[str, ...], Any]:
                     raise SettingsError(f"{file}: `{key}.{inner}` is a secret", hint=f"export {variable}=…")
                 kind = _GROUPS[key].get(inner)
                 if kind is None:
-                    raise _unknown(file, f"{key}.{inner}", [f"{key}.{it}" for it in _GROUPS[key]])
+                    raise _unknown(
+                        file, f"{key}.{inner}", [f"{key}.{it}" for it in (*_GROUPS[key], *_SECRET_KEYS[key])]
+                    )
                 found[key, inner] = _typed(one, kind, f"{file}: `{key}.{inner}`")
         elif key in _TOP:
             found[key,] = _typed(value, _TOP[key], f"{file}: `{key}`")
+            if key in ("store", "ledger_store") and hosts.holds_password(str(value)):
+                raise SettingsError(
+                    f"{file}: `{key}` holds a password", hint=f"export RECONCILER_{key.upper()}=…, or leave it to libpq"
+                )
         else:
             raise _unknown(file, key, [*_GROUPS, *_TOP])
     return found
@@ -143,7 +154,7 @@ def _from_variable(
 def _typed(value: Any, kind: str, where: str) -> Any:
     """The value, if it has the kind. Messages never repeat it."""
     checks: dict[str, tuple[Callable[[Any], bool], str]] = {
-        "text": (lambda it: isinstance(it, str) and bool(it.strip()), "text"),
+        "text": (lambda it: isinstance(it, str) and bool(it.strip()) and it.isprintable(), "text of one line"),
         "url": (lambda it: isinstance(it, str) and bool(it.strip()), "a URL"),
         "rate": (lambda it: isinstance(it, int | float) and not isinstance(it, bool) and it > 0, "a number above 0"),
         "count": (lambda it: isinstance(it, int) and not isinstance(it, bool) and it > 0, "a whole number from 1"),

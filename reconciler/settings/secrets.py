@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+import yaml
 
 from reconciler.errors import SecretError
 
 MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 16
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})\.[0-9]{1,17}")
 
 _SECRET_VARIABLES = frozenset(
     {
@@ -134,59 +141,85 @@ def _read_below(root: Path, path: str, reference: str) -> bytes:
         raise SecretError(f"the file of the secret {reference} cannot be opened (links are not followed)") from None
     finally:
         os.close(handle)
-    with os.fdopen(file, "rb") as opened:
-        found = os.fstat(opened.fileno())
+    # By descriptor: ``fdopen`` raises on a folder, and leaves it open.
+    try:
+        found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
             raise SecretError(f"the file of the secret {reference} is not a regular file of at most 1 MiB")
-        return opened.read(MAX_BYTES)
+        with os.fdopen(file, "rb", closefd=False) as opened:
+            return opened.read(MAX_BYTES)
+    except OSError:
+        raise SecretError(f"the file of the secret {reference} cannot be read") from None
+    finally:
+        os.close(file)
 
 
 def _parse_secret_file(reference: str, data: bytes) -> Any:
     try:
         text = data.decode("utf-8-sig")
-        return json.loads(text) if text.lstrip().startswith("{") else yaml_mapping(text)
+        if text.lstrip().startswith("{"):
+            return json.loads(text, object_pairs_hook=_unique)
+        return yaml_mapping(text)
     except (ValueError, RecursionError):
         raise SecretError(f"the file of the secret {reference} is neither YAML nor JSON") from None
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is given twice")
+    return found
+
+
 def yaml_mapping(text: str) -> Any:
-    """A small YAML document with text values only: no tags, links between nodes or duplicate keys."""
-    import yaml
+    """A small YAML document: no tags, anchors, aliases or duplicate keys. Raises ValueError with a place, never a value.
 
-    def build(node: yaml.Node, depth: int) -> Any:
-        if depth > 16 or not node.tag.startswith("tag:yaml.org,2002:"):
-            raise ValueError("too deep, or tagged")
-        if isinstance(node, yaml.MappingNode):
-            found: dict[str, Any] = {}
-            for key, value in node.value:
-                if not isinstance(key, yaml.ScalarNode) or key.value in found:
-                    raise ValueError("a key is given twice or is no text")
-                found[str(key.value)] = build(value, depth + 1)
-            return found
-        if isinstance(node, yaml.SequenceNode):
-            return [build(it, depth + 1) for it in node.value]
-        plain = cast("yaml.ScalarNode", node)
-        if plain.style is None and plain.tag != "tag:yaml.org,2002:str":
-            return {"tag:yaml.org,2002:bool": plain.value in ("true", "True")}.get(plain.tag, number(plain.value))
-        return str(plain.value)
-
+    Plain ``true``, ``false``, ``null`` and decimal numbers are what they say, everything else is text.
+    """
     try:
-        node = yaml.compose(
-            text, Loader=yaml.CSafeLoader if text.count("[") + text.count("{") < 64 else yaml.SafeLoader
-        )
-        return {} if node is None else build(node, 0)
-    except yaml.YAMLError:
-        raise ValueError("not YAML") from None
+        depth = 0
+        # Flat, so neither depth nor aliases cost anything before they are refused.
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            place = _place(event.start_mark)
+            if getattr(event, "anchor", None) is not None:
+                raise ValueError(f"{place}: anchors and aliases are not accepted")
+            if getattr(event, "tag", None) is not None:
+                raise ValueError(f"{place}: tags are not accepted")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise ValueError(f"{place}: nested more than {MAX_DEPTH} deep")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{_place(getattr(error, 'problem_mark', None))}: not YAML") from None
+    return {} if node is None else _plain(node)
+
+
+def _place(mark: Any) -> str:
+    return f"{mark.line + 1}:{mark.column + 1}" if mark is not None else "1:1"
+
+
+def _plain(node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        found: dict[str, Any] = {}
+        for key, value in node.value:
+            place = _place(key.start_mark)
+            if not isinstance(key, yaml.ScalarNode):
+                raise ValueError(f"{place}: a key must be text")
+            if key.value in found:
+                raise ValueError(f"{place}: a key is given twice")
+            found[str(key.value)] = _plain(value)
+        return found
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(it) for it in node.value]
+    if not isinstance(node, yaml.ScalarNode) or node.style is not None:
+        return str(node.value)
+    return {"true": True, "false": False}.get(node.value, number(node.value))
 
 
 def number(text: str) -> Any:
-    """A plain YAML number, else the text."""
+    """A plain decimal number as such, nothing as None, anything else as the text it is."""
     if text in ("", "~", "null"):
         return None
-    try:
-        return int(text) if not text.startswith("0") or text == "0" else text
-    except ValueError:
-        try:
-            return float(text)
-        except ValueError:
-            return text
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if _DECIMAL.fullmatch(text) else text
