@@ -79,6 +79,7 @@ CODES: Mapping[int, tuple[CheckinOutcome, str]] = {
     20099: (_F, "consent by category is not switched on for text messages"),
 }
 """Birdeye's code -> outcome of a check-in, meaning (1.6). An unknown code fails the record, except beside a 5xx."""
+UNNAMED = "no meaning is known"
 NO_CATEGORIES = 20099
 NOT_FOUND = 5043
 
@@ -313,8 +314,7 @@ class ContactsClient:
             return value
         if code is not None and code == missing:
             return None
-        meaning = CODES[code][1] if code in CODES else "no meaning is known"
-        said = f"code {code}: {meaning}" if code is not None else "without a code"
+        said = "without a code" if code is None else f"code {code}: {CODES.get(code, (_F, UNNAMED))[1]}"
         raise errors.Answered(
             f"{method} {path}: Birdeye answered {reply.status} {said}; nothing was read",
             method=method,
@@ -345,7 +345,7 @@ def judge_checkin(status: int, value: object) -> CheckinAnswer:
             CheckinOutcome.UNKNOWN, status, code, f"the answer has an id and the error code {code}", found
         )
     if code is not None:
-        outcome, meaning = CODES.get(code, (_F, "no meaning is known"))
+        outcome, meaning = CODES.get(code, (_F, UNNAMED))
         if code not in CODES and (status >= 500 or status == 408):
             outcome = CheckinOutcome.UNKNOWN
         return CheckinAnswer(outcome, status, code, f"code {code}: {meaning}")

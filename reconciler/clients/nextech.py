@@ -190,7 +190,7 @@ class NextechClient:
             return True
         search = Search(self._base_url, _LOCATIONS, (), page_size=1)
         reply = self._get(practice_id, _LOCATIONS, search.query())
-        if reply.status == 404 or not Paging(search).take(reply.json()).rows:
+        if reply.status == 404 or not _holds_entries(reply.json()):
             return False
         with self._lock:
             if len(self._proved_at) > 10_000:
@@ -316,6 +316,15 @@ def _merged(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         before = merged.get(key)
         merged[key] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
     return merged
+
+
+def _holds_entries(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.get("resourceType") == "Bundle"
+        and isinstance(value.get("entry"), list)
+        and bool(value["entry"])
+    )
 
 
 def _says_no_match(body: bytes) -> bool:
