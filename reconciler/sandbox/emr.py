@@ -170,6 +170,16 @@ def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+@lru_cache(maxsize=1024)
+def _slot(first_day: date, weekly: tuple[int, ...], number: int) -> tuple[date, int]:
+    weeks, rest = divmod(number - 1, sum(weekly))
+    day = first_day + timedelta(days=7 * weeks)
+    while rest >= weekly[day.weekday()]:
+        rest -= weekly[day.weekday()]
+        day += timedelta(days=1)
+    return day, rest
+
+
 def _pick(shares: Mapping[str, int], bits: int, default: str) -> str:
     point = bits % 1000
     for name, share in shares.items():
@@ -228,12 +238,7 @@ class Practice:
 
     def slot(self, number: int) -> tuple[date, int]:
         """The local day of a visit and its place in that day, by division."""
-        weeks, rest = divmod(number - 1, sum(self.weekly))
-        day = self.first_day + timedelta(days=7 * weeks)
-        while rest >= self.weekly[day.weekday()]:
-            rest -= self.weekly[day.weekday()]
-            day += timedelta(days=1)
-        return day, rest
+        return _slot(self.first_day, self.weekly, number)
 
     def place_of(self, number: int) -> Place:
         """The location of a visit."""
@@ -338,17 +343,23 @@ class Practice:
         """What is odd about a patient: ``plain`` or a name of ``Shares.people``."""
         return _pick(self.shares.people, draw(self.seed, 9, number), "plain")
 
+    def _human(self, number: int) -> tuple[int, int, int, str, str]:
+        # A duplicate is the same human under a second GUID: everything but the ids is that of the neighbour.
+        who = number - 1 if number and self.oddity(number) == "duplicate" else number
+        bits, group = draw(self.seed, 11, who), who // 4
+        family_group = draw(self.seed, 10, group) % 1000 < self.shares.families
+        shared = draw(self.seed, 12, group if family_group else who + (1 << 40))
+        given = emr_names.GIVEN[bits % len(emr_names.GIVEN)]
+        return who, bits, shared, given, emr_names.FAMILY[shared % len(emr_names.FAMILY)]
+
+    def names_of(self, number: int) -> tuple[str, str]:
+        """Given and family name of a patient, without making the rest."""
+        return self._human(number)[3:]
+
     def person(self, number: int) -> Person:
         """The whole patient."""
         oddity = self.oddity(number)
-        # A duplicate is the same human under a second GUID: everything but the ids is that of the neighbour.
-        who = number - 1 if oddity == "duplicate" and number else number
-        group = who // 4
-        family_group = draw(self.seed, 10, group) % 1000 < self.shares.families
-        bits = draw(self.seed, 11, who)
-        shared = draw(self.seed, 12, group) if family_group else draw(self.seed, 12, who + (1 << 40))
-        given = emr_names.GIVEN[bits % len(emr_names.GIVEN)]
-        family = emr_names.FAMILY[shared % len(emr_names.FAMILY)]
+        who, bits, shared, given, family = self._human(number)
         age = (bits >> 8) % 17 + 1 if oddity == "minor" else 18 + (bits >> 8) % 70
         mobile, home, preferred = self._phones(who, shared)
         types = self.patient_types

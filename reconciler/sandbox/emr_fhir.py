@@ -34,12 +34,12 @@ def last_first(family: str, given: str) -> str:
 
 def instant(moment: datetime) -> str:
     """``meta.lastUpdated``: UTC as ``+00:00``, two fraction digits."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.35+00:00"
+    return moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + ".35+00:00"
 
 
 def created(moment: datetime) -> str:
     """``created``: UTC as ``Z`` with milliseconds."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.207Z"
+    return moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + ".207Z"
 
 
 def local(moment: datetime, shape: str) -> str:
@@ -73,11 +73,10 @@ def appointment(visit: Visit, chart: Chart) -> Json:
     contained: list[Json] = []
     participants: list[Json] = []
     if visit.patient is not None:
-        person = chart.person(visit.patient)
-        guid = person.guid if visit.shape == "lower_guid" else person.guid.upper()
-        participants.append(
-            {"actor": {"reference": f"Patient/{guid}", "display": last_first(person.family, person.given)}}
-        )
+        given, family = chart.practice.names_of(visit.patient)
+        guid = chart.practice.guid(visit.patient)
+        guid = guid if visit.shape == "lower_guid" else guid.upper()
+        participants.append({"actor": {"reference": f"Patient/{guid}", "display": last_first(family, given)}})
     if visit.shape != "no_location":
         contained.append(
             {

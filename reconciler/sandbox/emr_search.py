@@ -16,6 +16,7 @@ from reconciler.sandbox.emr_options import EmrOptions
 from reconciler.sandbox.emr_world import BOOKED_FROM, Chart
 from reconciler.sandbox.http import Request
 
+_SETTLED = timedelta(days=7)
 DEFAULT_COUNT, MOST_COUNT = 10, 50
 STATUSES = frozenset({"cancelled", "booked", "noshow", "arrived", "fulfilled", "pending"})
 APPOINTMENT = frozenset(
@@ -221,6 +222,12 @@ def appointment_query(request: Request, chart: Chart) -> AppointmentQuery:
 def find(query: AppointmentQuery, chart: Chart) -> Iterator[int]:
     """The ids that match, in order of entry. One pass, nothing kept."""
     candidates: Sequence[int] = chart.numbers(query.first, query.stop)
+    since = max((begin for operator, begin, _ in query.updated if operator in ("ge", "gt", "eq")), default=None)
+    if since is not None and query.first is None:
+        # Nothing is touched later than a few days after its start, except by an edit.
+        recent = chart.numbers(since.date() - _SETTLED, query.stop)
+        edited = sorted(set(chart.edits.changed).intersection(candidates).difference(recent))
+        candidates = [*edited, *recent] if edited else recent
     if query.identifiers is not None:
         wanted = sorted({int(text) for text in query.identifiers if text.isascii() and text.isdigit()})
         inside = frozenset(candidates) if not isinstance(candidates, range) else candidates
