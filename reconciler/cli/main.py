@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 import uuid
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from reconciler import __version__, errors
 
@@ -16,12 +18,7 @@ SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
     (
         "Declare",
         {
-            "init": ("declare_new:init", "scaffold a repository"),
-            "new": ("declare_new:new", "write one declaration, with live look-ups"),
             "validate": ("declare:validate", "all problems of all declarations, in one run"),
-            "fmt": ("declare:fmt", "bring declarations into the house form"),
-            "schema": ("declare:schema", "the JSON schema of a declaration, for editors"),
-            "explain": ("declare:explain", "a code or field, with examples"),
         },
     ),
     (
@@ -31,29 +28,10 @@ SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
             "show": ("reconcile:show", "render a saved plan"),
             "check-plan": ("reconcile:check_plan", "is a saved plan still current?"),
             "apply": ("reconcile_apply:apply", "carry out a plan"),
-            "drift": ("drift:drift", "what is live and not as declared"),
-            "accept": ("drift:accept", "accept a difference for a while"),
-            "import": ("adopting:import_", "live state to declarations whose plan is empty"),
-            "lookup": ("lookup:lookup", "triggers, groups, locations, practitioners, tags"),
-            "probe": ("lookup:probe", "what this API shows, and what it does not"),
             "forget": ("keeping:forget", "forget what was applied; nothing live changes"),
             "lock": ("keeping:lock", "who holds the lock, and releasing it"),
             "store": ("keeping:store", "migrate, copy, check, rekey"),
             "audit": ("keeping:audit", "verify the audit chain"),
-            "ci": ("ci:ci", "what CI jobs call"),
-        },
-    ),
-    (
-        "Operate",
-        {
-            "sync": ("operate:sync", "one pass now"),
-            "run": ("operate:run", "the runner on this machine"),
-            "status": ("operate:status", "where every location stands"),
-            "why": ("operate:why", "why an appointment was or was not contacted"),
-            "authorize": ("operate:authorize", "let an unauthorised practice run again"),
-            "pause": ("operate:pause", "stop sending"),
-            "resume": ("operate:resume", "send again"),
-            "held": ("operate:held", "contacts that wait for a person"),
         },
     ),
     (
@@ -61,7 +39,6 @@ SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
         {
             "demo": ("demo:demo", "the whole story against a sandbox, in a minute"),
             "sandbox": ("serve:sandbox", "both remote APIs, emulated on loopback"),
-            "doctor": ("lookup:doctor", "settings, keys, hosts, clock and store, checked"),
             "completion": ("serve:completion", "shell completion for bash, zsh or fish"),
         },
     ),
@@ -103,6 +80,16 @@ class Lazy(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(name, words) for name, (_, words) in commands.items()])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands from the table: click's own way loads the module of each to ask for its help."""
+        found = [
+            CompletionItem(name, help=words)
+            for _, commands in SECTIONS
+            for name, (_, words) in commands.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
 
 EPILOG = (
     "Exit codes: 0 done, 1 invalid input, 2 differences, 3 refused by an objection, 4 stale plan, 5 done in part, "
@@ -133,6 +120,10 @@ def run(arguments: list[str]) -> int:
     except click.Abort:
         click.echo("stopped", err=True)
         return 130
+    except click.FileError as error:
+        # Not wrong usage: the disk or its permissions said no.
+        click.echo(f"error: {error.format_message()}", err=True)
+        return 1
     except click.ClickException as error:
         _show_usage(error)
         return 64
@@ -141,7 +132,7 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except errors.ReconcilerError as error:
         if debug:
-            raise
+            traceback.print_exception(error)
         _show(error)
         return error.exit_code
     except KeyboardInterrupt:
@@ -150,9 +141,10 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last net of the program
         if debug:
-            raise
+            # Python's own form: it has no local variables, which may be a patient's.
+            traceback.print_exception(error)
         click.echo(
             f"error: this is a defect of reconciler ({type(error).__name__}, run {uuid.uuid4().hex[:8]})", err=True
         )
