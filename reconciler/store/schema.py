@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
 from reconciler.errors import InternalError
 
-VERSIONS: Final = ("0001",)
+VERSIONS: Final = ("0001", "0002")
 """Every schema version there has been, oldest first; each is the revision of one file in ``migrations/versions``."""
 
 VERSION_TABLE: Final = "reconciler_version"
@@ -161,6 +161,115 @@ KEYS: Final = Table(
     Column("rotated_at", Text),
 )
 
+VISITS: Final = Table(
+    "visits",
+    METADATA,
+    Column("practice", Text, primary_key=True),  # keyed pseudonym
+    Column("appointment", Text, primary_key=True),  # keyed pseudonym
+    Column("business", BigInteger, nullable=False),  # of the location
+    Column("slug", Text, nullable=False),
+    Column("patient", Text),  # keyed pseudonym; null where no patient was needed
+    Column("day", Text),  # local day of the location
+    Column("start", Text),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("compared", Text, nullable=False),  # JSON: configuration vocabulary, dates and counts
+    Column("revision", Integer, nullable=False),  # of the configuration in force
+    Column("pass_id", Text, nullable=False),
+    Column("decided_at", Text, nullable=False),
+    Column("backfilled", Boolean, nullable=False),
+    Column("state", Text),  # of the outbox; null where nothing was ever to be sent
+    Column("intent_at", Text),
+    Column("settled_at", Text),
+    Column("code", Integer),
+    Column("customer_id", Text),
+    Column("not_found_times", Integer, nullable=False),
+    Column("replans", Integer, nullable=False),
+    Column("payload", LargeBinary),  # AES-GCM, bound to the row; gone once confirmed or discarded
+    Index("visits_state", "state", "business"),
+    Index("visits_business", "business", "decided_at"),
+    Index(
+        "visits_one_a_day",
+        "business",
+        "practice",
+        "patient",
+        "day",
+        unique=True,
+        sqlite_where=text("outcome = 'send'"),
+        postgresql_where=text("outcome = 'send'"),
+    ),
+)
+"""The ledger. One contact per location, practice, patient and local day: the database itself says no to a second."""
+
+SYNC_LOCATIONS: Final = Table(
+    "sync_locations",
+    METADATA,
+    Column("business", BigInteger, primary_key=True, autoincrement=False),
+    Column("slug", Text, nullable=False),
+    Column("practice", Text, nullable=False),
+    Column("mark", Text),  # instant up to which every visit has an outcome
+    Column("last_slot", Text),
+    Column("last_pass", Text),
+    Column("last_success", Text),
+    Column("status", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("next_due", Text),
+    Column("floor", Text),  # of a pause that ended: nothing before it is made up
+    Index("sync_locations_due", "next_due"),
+)
+
+SYNC_PAUSES: Final = Table(
+    "sync_pauses",
+    METADATA,
+    Column("business", BigInteger, primary_key=True, autoincrement=False),  # location or parent; 0: all
+    Column("since", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+SYNC_PRACTICES: Final = Table(
+    "sync_practices",
+    METADATA,
+    Column("practice", Text, primary_key=True),
+    Column("authorised", Boolean, nullable=False),
+    Column("since", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("names", Text),  # JSON list of the location names that Nextech has
+    Column("names_at", Text),
+)
+
+PASSES: Final = Table(
+    "passes",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("practice", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # slot, now, date, backfill
+    Column("number", BigInteger, nullable=False),
+    Column("started_at", Text, nullable=False),
+    Column("finished_at", Text),
+    Column("report", Text, nullable=False),  # JSON: counts per location, requests
+    Index("passes_started_at", "started_at"),
+    Index("passes_practice", "practice", "started_at"),
+)
+
+VISIT_DAYS: Final = Table(
+    "visit_days",
+    METADATA,
+    Column("business", BigInteger, primary_key=True, autoincrement=False),
+    Column("day", Text, primary_key=True),
+    Column("eligible", Integer, nullable=False),
+)
+"""Eligible visits per local day: what a cap compares with."""
+
+SYNC_META: Final = Table(
+    "sync_meta",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""``pass_number`` in ``store`` and in ``ledger_store``, and single facts of the runner."""
+
 
 def to_text(at: datetime) -> str:
     """A time with a zone, as it is stored."""
@@ -169,6 +278,6 @@ def to_text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def from_text(text: str) -> datetime:
+def from_text(stored: str) -> datetime:
     """A stored time, in UTC."""
-    return datetime.fromisoformat(text)
+    return datetime.fromisoformat(stored)
