@@ -127,7 +127,7 @@ def classify(status: int, body: Any) -> CheckinOutcome:
         if code is None:
             return CheckinOutcome("unknown")
         return CheckinOutcome(ERROR_CODES.get(code, "failed"), code)
-    if code in ERROR_CODES:
+    if code is not None and code in ERROR_CODES:
         return CheckinOutcome(ERROR_CODES[code], code)
     if status == 429:
         return CheckinOutcome("retry", code)

@@ -22,8 +22,6 @@ EPOCH = date(2020, 1, 1)
 """From which slots without ``next_run`` are counted: fixed, so that ``2d`` means the same two days for ever."""
 TOGETHER = timedelta(minutes=30)
 """A pass takes every location of the practice that is due within this long."""
-_MOST_SHIFT = timedelta(hours=26)
-"""No zone's clock has ever been moved by more (Samoa skipped a day)."""
 
 
 def instant(wall: datetime, zone: ZoneInfo) -> datetime:
@@ -108,12 +106,15 @@ def next_slot(slots: Schedule, after: datetime) -> Slot:
     Two wall-clock times that fall on one instant (both inside or at the end of a gap) are one slot.
     """
     wall = after.astimezone(slots.zone).replace(tzinfo=None)
-    k = max(0, (wall - slots.anchor - _MOST_SHIFT) // slots.step)
-    while True:
+    k = max(0, (wall - slots.anchor) // slots.step)
+    found = slots.slot(k)
+    while k > 0 and found.at > after:  # the clock has been moved in between: look at earlier ones first
+        k -= 1
         found = slots.slot(k)
-        if found.at > after:
-            return found
+    while found.at <= after:
         k += 1
+        found = slots.slot(k)
+    return found
 
 
 def due_slot(slots: Schedule, *, last: datetime, now: datetime) -> Slot | None:
@@ -122,7 +123,9 @@ def due_slot(slots: Schedule, *, last: datetime, now: datetime) -> Slot | None:
     ``last``: the instant of the last slot that ran, or the moment the location was put in force.
     """
     wall = now.astimezone(slots.zone).replace(tzinfo=None)
-    k = (wall - slots.anchor + _MOST_SHIFT) // slots.step
+    k = (wall - slots.anchor) // slots.step
+    while slots.slot(k + 1).at <= now:
+        k += 1
     while k >= 0:
         found = slots.slot(k)
         if found.at <= now:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 
 from reconciler.core import timing
 from reconciler.core.windows import Window
@@ -78,18 +78,3 @@ def cheaper_by_name(read: Read, *, visits_a_day: float, by_name: Mapping[str, fl
     days = (read.before - read.first).days
     separate = sum(max(1, -(-int(days * it) // PAGE_SIZE)) for it in by_name.values())
     return bool(by_name) and separate < pages(read, visits_a_day)
-
-
-def covers(read: Read, window: Window) -> bool:
-    """Does the read hold every start of the window, whichever zone of the world its bare dates mean?
-
-    Only for tests and checks: within one zone a read is exact, so the location's own zone is what counts.
-    """
-    first = timing.start_of_day(read.first, window.zone)
-    before = timing.start_of_day(read.before, window.zone)
-    return first <= window.read_from and window.to <= before
-
-
-def utc_bounds(read: Read) -> tuple[datetime, datetime]:
-    """The bounds as UTC midnights: what a server in UTC would take them for."""
-    return datetime.combine(read.first, time(), UTC), datetime.combine(read.before, time(), UTC)
