@@ -7,7 +7,6 @@ with the value. Optional values are read with ``soft``, which gives None instead
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -82,7 +81,7 @@ def text(value: Any) -> str | None:
 
 
 def _number(value: float) -> str:
-    if not math.isfinite(value) or abs(value) >= 10**18:
+    if not -(10**18) < value < 10**18:  # also false for NaN; math.isfinite fails on a huge whole number
         raise Malformed("number_out_of_range")
     return str(int(value)) if value == int(value) else repr(value)
 
