@@ -117,11 +117,16 @@ class OptOuts:
                 continue
             value = it.value.reveal()
             if it.system == "email":
-                if value.casefold() in self._emails or usable_email(value) in self._emails:
+                if _email_forms(value) & self._emails:
                     return True
             elif _digits(value, country) & self._phones:
                 return True
         return False
+
+
+def _email_forms(value: str) -> frozenset[str]:
+    """An address as written and as it is sent, both without case."""
+    return frozenset({value.strip().casefold(), (usable_email(value) or value.strip()).casefold()})
 
 
 def _digits(value: str, country: str) -> frozenset[str]:
@@ -150,7 +155,7 @@ def opt_outs(feed: Any, country: str) -> OptOuts:
                 address = read.soft(read.text, entry.get("emailId"))
                 number = read.soft(read.text, entry.get("phone"))
                 if address:
-                    addresses |= {address.casefold(), usable_email(address) or address.casefold()}
+                    addresses |= _email_forms(address)
                 if number:
                     numbers |= _digits(number, country)
     return OptOuts(frozenset(addresses), frozenset(numbers))
