@@ -37,6 +37,8 @@ class Reconciler:
     concurrency: int = 4
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     requests: dict[str, int] = field(default_factory=dict)
+    key: bytes = KEY
+    sleep: Callable[[float], None] = time.sleep
 
     @contextmanager
     def inputs(self, *, reassert: frozenset[str] = frozenset(), write: bool = False) -> Iterator[planning.Inputs]:
@@ -51,7 +53,7 @@ class Reconciler:
                 deadline_seconds=self.deadline_seconds,
                 now=time.monotonic,
                 wall=self.now,
-                sleep=time.sleep,
+                sleep=self.sleep,
                 jitter=random.random,
             ) as transport,
             open_store(self.store_url, now=self.now, write=write) as store,
@@ -64,7 +66,7 @@ class Reconciler:
                     it.name for it in client.locations(self.reveal(reference), new_version=plus)
                 ),
                 store=store,
-                fingerprint=Fingerprints(KEY).full,
+                fingerprint=Fingerprints(self.key).full,
                 reveal=self.reveal,
                 now=self.now,
                 birdeye_url=self.url,
@@ -90,7 +92,7 @@ class Reconciler:
                     store=inputs.store,
                     now=self.now,
                     monotonic=time.monotonic,
-                    sleep=time.sleep,
+                    sleep=self.sleep,
                     new_id=lambda: uuid.uuid4().hex,
                     reveal=self.reveal,
                     plan_id=plan_id,
