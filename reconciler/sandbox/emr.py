@@ -360,7 +360,7 @@ class Practice:
         """The whole patient."""
         oddity = self.oddity(number)
         who, bits, shared, given, family = self._human(number)
-        age = (bits >> 8) % 17 + 1 if oddity == "minor" else 18 + (bits >> 8) % 70
+        age = (bits >> 8) % 17 if oddity == "minor" else 18 + (bits >> 8) % 70
         mobile, home, preferred = self._phones(who, shared)
         types = self.patient_types
         return Person(
