@@ -67,6 +67,7 @@ class _Run:
             declared=(declared,),
             selected=frozenset({planned.slug}),
             live={planned.business: world.live[planned.business]} if planned.business in world.live else {},
+            reassert=frozenset(),
             recorded=Recorded(objects, tuple(it for it in world.recorded.in_force if it.document is planned.old), ()),
         )
         self.writer = Writer(
@@ -78,6 +79,9 @@ class _Run:
             existed=frozenset(it.want.business for it in planned.locations if it.sight.exists),
         )
         self.group_id = planned.choice.group.group_id if planned.choice.group is not None else None
+        if planned.choice.foreign and self.group_id is not None:  # from here on it is named; stored once all is done
+            adopted = ObjectReceipt("group", planned.business, planned.slug, self.group_id, deps.now(), deps.plan_id)
+            self.writer.objects["group", planned.business, self.group_id] = adopted
 
     def give_up(self, why: str) -> None:
         for change in self.changes:

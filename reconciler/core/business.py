@@ -49,12 +49,12 @@ def plan_business(world: World, declared: Declared) -> Planned:
     old = world.document_of(declared)
     if declared.declaration.is_waiting:
         return _waiting(declared, want, old)
+    if want.released:
+        return _released(world, declared, Planned(declared.slug, want.business, want, GroupChoice(None), old=old))
     choice = choose_group(world, want, seen)
     base = Planned(declared.slug, want.business, want, choice, objections=choice.objections, old=old)
     if choice.unreadable:
         return replace(base, unreadable=choice.unreadable)
-    if want.released:
-        return _released(world, declared, base)
     if choice.held:
         return base
     if want.unknown_triggers:
@@ -84,7 +84,7 @@ def _released(world: World, declared: Declared, base: Planned) -> Planned:
     """Whatever is live stays; only the runner's side ends."""
     text = "released: no longer managed and no longer synced; whatever is live stays"
     locations = tuple(resolve.LocationInput(it, MappingSight(exists=False)) for it in base.want.mappings)
-    planned = replace(base, objections=(), warnings=(Warning_(declared.slug, text),), locations=locations)
+    planned = replace(base, warnings=(Warning_(declared.slug, text),), locations=locations)
     if base.old is None:
         return planned
     candidate = {**base.old, "state": "released"}
@@ -145,6 +145,9 @@ def _unknown_filters(
 ) -> tuple[str, ...]:
     """Filters of an object that existed before us which are neither declared nor shown nor known from an apply."""
     group, choice, want = base.choice.group, base.choice, base.want
+    in_force_here = in_force.location_of(base.old, it.business)
+    if in_force_here is not None and not in_force_here.get("waiting"):
+        return ()  # put in force before: what the runner uses for it was settled then
     unknown: list[str] = []
     known_group = in_force.group_known(base.old)
     known_here = in_force.location_known(base.old, it.business)

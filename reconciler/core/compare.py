@@ -321,10 +321,15 @@ def _kept(want: Mapping[str, Value], properties: tuple[live.Property, ...] | Non
             continue
         spec = nextech.BY_KEY.get(prop.key)
         secure = prop.secure or (spec is not None and spec.secure)
-        keys.append(prop.key)
+        if prop.value is None or canonical(prop.key, prop.value) != _default_of_any(prop.key):
+            keys.append(prop.key)
         if live.Property(prop.key, prop.value, secure).is_masked:
             masked.append(prop.key)
     return Kept(tuple(sorted(set(keys))), tuple(sorted(set(masked))))
+
+
+def _default_of_any(key: str) -> str | None:
+    return default_of(key) if key in nextech.BY_KEY else None
 
 
 def display(row: Row, value: Value | None, trigger_names: Mapping[int, str]) -> Any:

@@ -108,21 +108,37 @@ def _dangers(world: World, one: Planned) -> list[Objection]:
     any_active = any(it.want.active and not it.want.released for it in one.locations)
     if old_beta and not new["beta"] and any_active:
         found.append(Objection("goes-live", one.slug, "beta ends: patients of active locations are contacted"))
+    wider: list[tuple[str, int]] = []
     for it in one.locations:
         if it.want.released:
             continue
-        found += _location_dangers(world, one, it, new)
+        old_location = _old_location(world, one, it.want.business)
+        found += _location_dangers(world, one, it, new, old_location)
+        new_location = in_force.location_of(new, it.want.business) or {}
+        wider += _widened(world, one, it, new_location, old_location, was_active(world, one, it))
+    found += [Objection("filter-widened", one.slug, text) for text in _widened_texts(wider)]
     found += _trigger_wide(world, one)
     return found
 
 
-def _location_dangers(world: World, one: Planned, it: resolve.LocationInput, new: in_force.Document) -> list[Objection]:
+def _old_location(world: World, one: Planned, business: int) -> in_force.Document | None:
+    """What is in force for a location, also under the declaration that it moves away from."""
+    found = in_force.location_of(one.old, business)
+    if found is None and business in world.in_force_location:
+        return world.in_force_location[business][1]
+    return found
+
+
+def _location_dangers(
+    world: World,
+    one: Planned,
+    it: resolve.LocationInput,
+    new: in_force.Document,
+    old_location: in_force.Document | None,
+) -> list[Objection]:
     found: list[Objection] = []
     business, slug = it.want.business, one.slug
     active_before = was_active(world, one, it)
-    old_location = in_force.location_of(one.old, business)
-    if old_location is None and business in world.in_force_location:
-        old_location = world.in_force_location[business][1]
     new_location = in_force.location_of(new, business) or {}
     if it.want.active and not active_before:
         receipt = it.sight.receipt
@@ -135,7 +151,6 @@ def _location_dangers(world: World, one: Planned, it: resolve.LocationInput, new
         before = it.sight.elsewhere[0].group_id
         found.append(Objection("group-changed", slug, f"live location {business} moves from group {before}"))
     found += _practice(one, it, new_location, old_location, active_before, world)
-    found += _widened(world, one, it, new_location, old_location, active_before)
     found += _backlog(world, one, it, old_location)
     if it.unknown_filters:
         names = ", ".join(it.unknown_filters)
@@ -195,10 +210,10 @@ def _widened(
     new: in_force.Document,
     old: in_force.Document | None,
     active_before: bool,
-) -> list[Objection]:
+) -> list[tuple[str, int]]:
     if not it.want.active or not (active_before or (old or {}).get("first_active_at")):
         return []
-    found: list[Objection] = []
+    found: list[tuple[str, int]] = []
     for spec in nextech.FIELDS:
         if not spec.filters:
             continue
@@ -214,9 +229,16 @@ def _widened(
             continue
         if spec.key == "location.name" and _renamed(world, it.want.business, befores, after):
             continue
-        what = f"{spec.name} of location {it.want.business}: {_words(spec, befores[0])} -> {_words(spec, after)}"
-        found.append(Objection("filter-widened", one.slug, what))
+        found.append((f"{spec.name}: {_words(spec, befores[0])} -> {_words(spec, after)}", it.want.business))
     return found
+
+
+def _widened_texts(found: Iterable[tuple[str, int]]) -> list[str]:
+    """One text per change of a filter, with the locations that it concerns."""
+    by_text: defaultdict[str, list[int]] = defaultdict(list)
+    for text, business in found:
+        by_text[text].append(business)
+    return [f"{text} (location {', '.join(str(it) for it in them)})" for text, them in by_text.items()]
 
 
 def _words(spec: nextech.Field, value: Value) -> str:

@@ -143,8 +143,6 @@ def _location(
             waiting = unknown
         if side is not None:
             resolved[spec.key] = side
-    if one.unknown_filters:
-        waiting = waiting or "a filter is neither declared nor shown: " + ", ".join(one.unknown_filters)
     fields = in_force.location_fields(declared, one.want.index)
     return {
         **fields,

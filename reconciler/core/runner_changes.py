@@ -44,6 +44,9 @@ def changes(world: World, declared: Declared, planned: Planned) -> tuple[Change,
     covered = _covered(planned)
     found: list[Change] = []
     fields = _business_fields(new, old, covered)
+    before_slug = next((it.slug for it in world.recorded.in_force if it.document is old), declared.slug)
+    if before_slug != declared.slug:
+        fields.insert(0, FieldChange("slug", before_slug, declared.slug))
     if fields:
         found.append(_change(declared, planned.business, fields, old is None, ("business",), "business"))
     for key, location in new["locations"].items():
