@@ -152,11 +152,14 @@ def decide_visits(
 ) -> dict[Phi[str], Decision | None]:
     """The whole first table for the visits of one location, by appointment id; None: the patient is needed.
 
-    The order of input does not matter; an appointment read twice counts once (``fhir.distinct``).
+    The order of input does not matter; an appointment read twice counts once, one whose readings differ not at all
+    (``fhir.distinct``).
     """
     found: dict[Phi[str], Decision | None] = {}
     first: set[tuple[Phi[str] | None, date]] = set()
     for visit in fhir.distinct(visits):  # earliest start first, then lowest id
+        if isinstance(visit, Quarantined):
+            continue
         decision = decide_visit(visit, rules, moments)
         if decision is None:
             day = local_day(visit, rules)
@@ -215,7 +218,9 @@ def decide_all(
     given = tuple(visits)
     broken = _broken(given)
     unsafe = {it.id for it in broken if it.id is not None}
-    readable = fhir.distinct(it for it in given if isinstance(it, Appointment) and it.id not in unsafe)
+    once = fhir.distinct(it for it in given if isinstance(it, Appointment) and it.id not in unsafe)
+    readable = [it for it in once if isinstance(it, Appointment)]
+    broken += [it for it in once if isinstance(it, Quarantined)]
     found = [Decided(it, Decision("quarantined", it.reason, "readable")) for it in broken]
     first = decide_visits(readable, rules, moments)
     for visit in readable:

@@ -169,32 +169,31 @@ def with_location_names(visit: Appointment, names: Mapping[str, str]) -> Appoint
     return replace(visit, location_names=found) if found else visit
 
 
-def distinct(visits: Iterable[Appointment]) -> tuple[Appointment, ...]:
-    """Each appointment once, sorted by start and id: pages overlap. Of two readings the later updated one counts.
+def distinct(visits: Iterable[Appointment]) -> tuple[Appointment | Quarantined, ...]:
+    """Each appointment once, sorted by start and id: pages overlap. Of several readings the last updated one counts.
 
-    Two readings updated at the same moment that differ: the one that is furthest from being contacted is not known
-    here, so the choice is by content only and does not depend on the order of input.
+    Readings that were updated at the same moment, or have no such time (before Select 14.3), and yet differ: which is
+    true is not known, so the appointment is quarantined (``readings_differ``) until a later pass reads it again.
     """
-    chosen: dict[Phi[str], Appointment] = {}
+    readings: dict[Phi[str], list[Appointment]] = {}
     for it in visits:
-        there = chosen.get(it.id)
-        if there is None or _age(it) > _age(there):
-            chosen[it.id] = it
-    return tuple(sorted(chosen.values(), key=visit_order))
+        readings.setdefault(it.id, []).append(it)
+    return tuple(sorted((_latest(found) for found in readings.values()), key=visit_order))
 
 
-def _age(visit: Appointment) -> tuple[float, str, str, float, tuple[str, ...], tuple[str, ...], str]:
-    updated = visit.last_updated.timestamp() if visit.last_updated is not None else 0.0
-    people = visit.patient_id.reveal() if visit.patient_id is not None else ""
-    return (
-        updated,
-        visit.status or "",
-        visit.custom_status or "",
-        visit.start.timestamp(),
-        (*visit.types, "|", *visit.purposes),
-        (*visit.location_names, "|", *visit.practitioner_ids),
-        people,
+def _latest(readings: list[Appointment]) -> Appointment | Quarantined:
+    newest = max(map(_updated_at, readings))
+    current = [it for it in readings if _updated_at(it) == newest]
+    if all(it == current[0] for it in current):
+        return current[0]
+    first = min(current, key=lambda it: (it.start, it.location_names, it.practitioner_ids))
+    return Quarantined(
+        "readings_differ", "Appointment", first.id, first.start, first.location_names, first.practitioner_ids
     )
+
+
+def _updated_at(visit: Appointment) -> float:
+    return visit.last_updated.timestamp() if visit.last_updated is not None else 0.0
 
 
 def visit_order(visit: Appointment | Quarantined) -> tuple[float, int, int, str]:
