@@ -1,13 +1,14 @@
-"""``validate`` and ``explain``: what files say, without network."""
+"""``validate``, ``fmt``, ``schema`` and ``explain``: what files say, without network unless asked for."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from reconciler.cli.console import use_colour
-from reconciler.cli.options import Common, Outputs, common, output_option
+from reconciler.cli.options import Common, Outputs, common, output_option, write_file
 from reconciler.clock import Clock
 from reconciler.core.problems import Severity
 from reconciler.report import problems as report
@@ -48,3 +49,62 @@ def validate(paths: tuple[Path, ...], online: bool, fix: bool, strict: bool, out
     warnings = sum(it.severity is Severity.WARNING for it in found)
     common.say(f"{len(loaded.files)} declarations: {errors} errors, {warnings} warnings")
     return 1 if errors or (strict and warnings) else 0
+
+
+def _complete_topic(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+    from click.shell_completion import CompletionItem
+
+    from reconciler.core import explain as topics
+
+    word = incomplete.casefold()
+    return [
+        CompletionItem(it, help=topic.title) for it, topic in topics.topics().items() if it.casefold().startswith(word)
+    ]
+
+
+@click.command()
+@click.argument("name", metavar="CODE|FIELD|SETTING", shell_complete=_complete_topic)
+@output_option("text", "json", "markdown")
+@common
+def explain(name: str, outputs: Outputs, common: Common) -> int:
+    """Explain a problem's code, an objection, a field of a declaration (group.practice_id), or a setting."""
+    import json
+
+    from reconciler.core import explain as topics
+
+    found = topics.find(name)
+    if not found:
+        close = topics.suggestion(name)
+        hint = f" Did you mean '{close}'?" if close else " `reconciler validate` shows codes, `schema` every field."
+        raise click.UsageError(f"nothing is called {report.escaped(name[:60])!r} here.{hint}")
+    document = {"format_version": "1.0", "kind": "explain", "topics": [topics.as_json(it) for it in found]}
+    outputs.write(
+        lambda form: {
+            "json": lambda: json.dumps(document, indent=2) + "\n",
+            "markdown": lambda: topics.markdown(found),
+            "text": lambda: "\n".join(topics.render_text(it) for it in found),
+        }[form]()
+    )
+    return 0
+
+
+@click.command()
+@click.option("--write", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write a file instead.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 2 where the file is missing or of another version.")
+@common
+def schema(file: Path | None, check: bool, common: Common) -> int:
+    """Print the JSON Schema (draft-07) of a declaration, for editors."""
+    from reconciler.core.schema import render
+
+    text = render()
+    if check:
+        if file is None:
+            raise click.UsageError("--check needs --write FILE: the file to compare")
+        same = file.is_file() and file.read_text(encoding="utf-8", errors="replace") == text
+        common.say(f"{file} is {'current' if same else 'not the schema of this version'}")
+        return 0 if same else 2
+    if file is None:
+        click.echo(text, nl=False)
+    else:
+        write_file(file, text)
+    return 0
