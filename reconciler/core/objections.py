@@ -55,7 +55,8 @@ def find(world: World, planned: Iterable[Planned]) -> tuple[Objection, ...]:
         deactivated += len(stopped)
         active += len(before)
         found += _deactivations(one, stopped, before, after)
-        found += _dangers(world, one)
+        if one.changes or any(it.unknown_filters for it in one.locations):  # nothing changes, nothing is dangerous
+            found += _dangers(world, one)
     limit = max(RUN_FLOOR, active / RUN_SHARE)
     if deactivated > limit:
         text = f"{deactivated} of {active} active locations of the run would be deactivated (more than {limit:g})"

@@ -48,7 +48,10 @@ class ObjectReceipt:
 
     def field(self, path: str) -> FieldReceipt | None:
         """The receipt of one field, or None."""
-        return next((it for it in self.fields if it.path == path), None)
+        for it in self.fields:
+            if it.path == path:
+                return it
+        return None
 
 
 @dataclass(frozen=True, slots=True)

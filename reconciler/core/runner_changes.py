@@ -44,8 +44,8 @@ def changes(world: World, declared: Declared, planned: Planned) -> tuple[Change,
     covered = _covered(planned)
     found: list[Change] = []
     fields = _business_fields(new, old, covered)
-    before_slug = next((it.slug for it in world.recorded.in_force if it.document is old), declared.slug)
-    if before_slug != declared.slug:
+    before_slug = world.slug_in_force(declared)
+    if before_slug not in (None, declared.slug):
         fields.insert(0, FieldChange("slug", before_slug, declared.slug))
     if fields:
         found.append(_change(declared, planned.business, fields, old is None, ("business",), "business"))
@@ -78,6 +78,8 @@ def _covered(planned: Planned) -> set[tuple[int, str]]:
     """(location or parent business, wire key) that a change of the same plan shows already."""
     covered: set[tuple[int, str]] = set()
     everything = [spec.key for spec in nextech.FIELDS] + ["active", "triggers"]
+    if not planned.changes:
+        return covered
     for change in planned.changes:
         paths = [it.path.removeprefix("properties.") for it in change.fields]
         if change.action in ("create", "move", "adopt"):
@@ -125,6 +127,8 @@ def _location_fields(
             found.append(FieldChange(path, before, after))
     if bool((old or {}).get("active")) != bool(new["active"]) and (business, "active") not in covered:
         found.append(FieldChange("active", (old or {}).get("active"), new["active"]))
+    if old is not None and new["resolved"] == old["resolved"]:
+        return found
     for spec in nextech.FIELDS:
         if (business, spec.key) in covered:
             continue

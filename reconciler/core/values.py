@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from reconciler.core import live
 from reconciler.core.sources import nextech
@@ -34,6 +35,7 @@ def short(fingerprint: str) -> str:
     return f"#{fingerprint[:8]}"
 
 
+@lru_cache(maxsize=65_536)
 def canonical(key: str, value: str) -> str:
     """The canonical form of a wire value of one property key. Unknown keys compare as they are."""
     field = nextech.BY_KEY.get(key)
@@ -50,11 +52,13 @@ def canonical(key: str, value: str) -> str:
     return stripped
 
 
+@lru_cache(maxsize=65_536)
 def items(field: nextech.Field, value: str) -> frozenset[str]:
     """The items of a list on the wire, trimmed, empty ones dropped."""
     return frozenset(part for raw in value.split(field.separator) if (part := raw.strip()))
 
 
+@lru_cache(maxsize=65_536)
 def plain(key: str, wire: str) -> Value:
     """A value that is no secret."""
     return Value(wire, canonical(key, wire))
@@ -74,8 +78,7 @@ def of_property(prop: live.Property, fingerprint: Fingerprint) -> Value | None:
     """A live property, comparable; None where it is masked or has no value."""
     field = nextech.BY_KEY.get(prop.key)
     secure = prop.secure or (field is not None and field.secure)
-    seen = live.Property(prop.key, prop.value, secure)
-    if seen.is_masked:
+    if secure and live.Property(prop.key, prop.value, secure=True).is_masked:
         return None
     if prop.value is None:
         return plain(prop.key, "")

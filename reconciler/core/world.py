@@ -110,8 +110,12 @@ class World:
 
     def document_of(self, declared: Declared) -> dict[str, Any] | None:
         """What is in force for a declaration, under its slug or one it moved from."""
+        slug = self.slug_in_force(declared)
+        return self.in_force[slug].document if slug is not None else None
+
+    def slug_in_force(self, declared: Declared) -> str | None:
+        """The slug under which a declaration is in force: its own, or one it moved from."""
         for slug in (declared.slug, *(it.from_ for it in declared.declaration.moved)):
-            found = self.in_force.get(slug)
-            if found is not None:
-                return found.document
+            if slug in self.in_force:
+                return slug
         return None
