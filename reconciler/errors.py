@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class ReconcilerError(Exception):
@@ -52,9 +52,17 @@ class UsageError(ReconcilerError):
 class DeclarationError(ReconcilerError):
     """Declarations have problems; ``problems`` holds every one of them (``core.problems.Problem``)."""
 
-    def __init__(self, problems: Sequence[object], *, message: str = "declarations have problems") -> None:
+    def __init__(
+        self,
+        problems: Sequence[object],
+        *,
+        message: str = "declarations have problems",
+        sources: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
+        self.sources = dict(sources or {})
+        """The text of the files, for excerpts; never a part of the message."""
 
 
 class SettingsError(ReconcilerError):

@@ -168,7 +168,7 @@ def _show_problems(error: errors.DeclarationError) -> None:
     from reconciler.report.problems import render_text
 
     problems: Any = tuple(it for it in error.problems if isinstance(it, Problem))
-    click.echo(render_text(problems, {}), err=True, nl=False)
+    click.echo(render_text(problems, error.sources), err=True, nl=False)
     click.echo(f"error: {error.message}", err=True)
 
 

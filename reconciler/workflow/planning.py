@@ -98,7 +98,8 @@ def refuse_errors(loaded: Loaded, *, recorded: Recorded | None = None) -> None:
     if recorded is not None and (recorded.objects or recorded.in_force) and not loaded.files:
         errors = [it for it in errors if it.code != EMPTY_FOLDER]
     if errors:
-        raise DeclarationError(errors, message="the declarations have errors; nothing was read or changed")
+        message = "the declarations have errors; nothing was read or changed"
+        raise DeclarationError(errors, message=message, sources=loaded.sources)
 
 
 EMPTY_FOLDER = "E118"
