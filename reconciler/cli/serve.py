@@ -17,6 +17,9 @@ from reconciler.cli.options import Common, common
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free one.")
 @click.option("--seed", type=int, default=1, help="Of everything that is made up.")
 @click.option("--practices", type=click.IntRange(0, 100_000), default=0, help="How many to invent beside the samples.")
+@click.option(
+    "--visits-per-day", type=click.IntRange(0, 100_000), default=12, help="Appointments a practice has a day."
+)
 @click.option("--dialect", type=click.Choice(["documented", "rich"]), default="documented", help="What answers show.")
 @click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="A single freedom of the dialect. Repeatable.")
 @click.option("--fault", "faults", multiple=True, metavar="FAULT", help="Such as M+:3:502-after-commit. Repeatable.")
@@ -29,6 +32,7 @@ def sandbox(
     port: int,
     seed: int,
     practices: int,
+    visits_per_day: int,
     dialect: str,
     sets: tuple[str, ...],
     faults: tuple[str, ...],
@@ -43,7 +47,19 @@ def sandbox(
     from reconciler.sandbox.server import run_forever
 
     del common
-    options = SandboxOptions(port, seed, practices, dialect, sets, faults, state, token, read_only_token, token_header)
+    options = SandboxOptions(
+        port=port,
+        seed=seed,
+        practices=practices,
+        visits_per_day=visits_per_day,
+        dialect=dialect,
+        settings=sets,
+        faults=faults,
+        state=state,
+        token=token,
+        read_only_token=read_only_token,
+        token_header=token_header,
+    )
     stop = threading.Event()
     code = 0
 

@@ -17,7 +17,7 @@ from reconciler.core.records import Recorded
 from reconciler.core.values import Fingerprint
 from reconciler.core.world import World
 from reconciler.declarations import Loaded
-from reconciler.errors import DeclarationError, RemoteError
+from reconciler.errors import DeclarationError, RemoteError, SecretError
 from reconciler.store import in_force, journal, receipts
 from reconciler.store.database import Store
 
@@ -68,14 +68,28 @@ def resolve_secrets(
 ) -> dict[str, str]:
     """Reference -> full fingerprint, for every reference of the declarations. Raises errors.SecretError."""
     found: dict[str, str] = {}
+    missing: dict[str, SecretError] = {}
     for one in declared:
         it = one.declaration
         keyed = [("practice.id", it.group.practice_id), ("contacts_api_key", it.contacts_api_key)]
         keyed += [("practice.id", location.practice_id) for location in it.locations]
         for key, reference in keyed:
-            if reference is not None and reference not in found:
+            if reference is None or reference in found or reference in missing:
+                continue
+            try:
                 found[reference] = fingerprint(key, reveal(reference).strip())
+            except SecretError as error:
+                missing[reference] = error
+    if missing:
+        texts = [it.message for it in missing.values()]
+        raise SecretError(
+            "\n".join(["secrets do not resolve; nothing was read or changed", *texts]), hint=_hint(missing)
+        )
     return found
+
+
+def _hint(missing: dict[str, SecretError]) -> str | None:
+    return next((it.hint for it in missing.values() if it.hint), None)
 
 
 def targets_of(declared: tuple[Declared, ...], recorded: Recorded) -> list[observe.Target]:
