@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, Larg
 
 from reconciler.errors import InternalError
 
-VERSIONS: Final = ("0001", "0002")
+VERSIONS: Final = ("0001", "0002", "0003")
 """Every schema version there has been, oldest first; each is the revision of one file in ``migrations/versions``."""
 
 VERSION_TABLE: Final = "reconciler_version"
@@ -269,6 +269,23 @@ SYNC_META: Final = Table(
     Column("value", Text, nullable=False),
 )
 """``pass_number`` in ``store`` and in ``ledger_store``, and single facts of the runner."""
+
+SYNC_SLOTS: Final = Table(
+    "sync_slots",
+    METADATA,
+    Column("id", Text, primary_key=True),  # practice and slot: submitting one twice is submitting it once
+    Column("practice", Text, nullable=False),
+    Column("slot", Text, nullable=False),
+    Column("state", Text, nullable=False),  # waiting, running, done, failed, cancelled
+    Column("submitted_at", Text, nullable=False),
+    Column("started_at", Text),
+    Column("finished_at", Text),
+    Column("worker", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("sync_slots_state", "state", "submitted_at"),
+)
+"""What the planner has submitted and what became of it."""
 
 
 def to_text(at: datetime) -> str:
