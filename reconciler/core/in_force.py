@@ -52,9 +52,11 @@ def group_known(document: Document | None) -> dict[str, values.Value]:
 
 
 def location_known(document: Document | None, business: int) -> dict[str, values.Value]:
-    """Known location values by wire key."""
+    """Known location values by wire key, and the flag under ``active``."""
     location = location_of(document, business)
-    return _known((location or {}).get("values", {}))
+    if location is None:
+        return {}
+    return {**_known(location.get("values", {})), "active": values.plain("active", str(location["active"]).lower())}
 
 
 def location_of(document: Document | None, business: int) -> Document | None:

@@ -144,6 +144,8 @@ def _change(change: Change, colour: bool) -> list[str]:
 
 def _arrow(change: Change, it: FieldChange) -> str:
     unverified = "  (unverified)" if it.verdict == "unverified" else ""
+    if it.before == it.after and not it.sensitive:
+        return f"{value(it.after)}{unverified}"
     if change.action == "create" and it.before is None:
         return value(it.after)
     return f"{value(it.before)} -> {value(it.after)}{unverified}"
