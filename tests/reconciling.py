@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,6 +26,33 @@ KEY = b"0123456789abcdef0123456789abcdef"
 SAMPLES = Path(__file__).parents[1] / "integrations"
 
 
+class VirtualClock:
+    """A clock that runs with the real one and jumps ahead by every sleep. Thread-safe.
+
+    A sleep really takes ``pace`` of its time: none, or a little where a server answers late in real time.
+    """
+
+    def __init__(self, pace: float = 0.0) -> None:
+        self._pace = pace
+        self._ahead = 0.0
+        self._lock = threading.Lock()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds) * self._pace)
+        with self._lock:
+            self._ahead += max(0.0, seconds) * (1 - self._pace)
+
+    def time(self) -> float:
+        """Seconds since 1970: what a sandbox on the same clock is given."""
+        return time.time() + self._ahead
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.time(), UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead
+
+
 @dataclass
 class Reconciler:
     """Plans and applies against one URL. Every call opens what it needs anew, as a process would."""
@@ -39,6 +67,8 @@ class Reconciler:
     requests: dict[str, int] = field(default_factory=dict)
     key: bytes = KEY
     sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
+    stop: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def inputs(self, *, reassert: frozenset[str] = frozenset(), write: bool = False) -> Iterator[planning.Inputs]:
@@ -53,8 +83,8 @@ class Reconciler:
                 deadline_seconds=self.deadline_seconds,
                 now=time.monotonic,
                 wall=self.now,
-                sleep=self.sleep,
-                jitter=random.random,
+                sleep=time.sleep,
+                jitter=lambda: random.random() / 10,
             ) as transport,
             open_store(self.store_url, now=self.now, write=write) as store,
         ):
@@ -91,7 +121,7 @@ class Reconciler:
                     look=planning.look(inputs.client),
                     store=inputs.store,
                     now=self.now,
-                    monotonic=time.monotonic,
+                    monotonic=self.monotonic,
                     sleep=self.sleep,
                     new_id=lambda: uuid.uuid4().hex,
                     reveal=self.reveal,
@@ -99,6 +129,7 @@ class Reconciler:
                     commit=None,
                     who="tester",
                     concurrency=self.concurrency,
+                    stop=self.stop,
                 )
 
             made = applying.settle_and_make(inputs, deps)

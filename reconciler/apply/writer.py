@@ -88,12 +88,15 @@ class Writer:
             group_id, detail = None, error.message
         except RemoteError as error:
             return self._close(intent, one, Done("failed", error.message))
-        if group_id is None:
-            return self._close(intent, one, self.find_created(one.business, before, self.deps.now(), detail))
-        return self._close(intent, one, Done("applied", group_id=group_id))
+        # The shape of the answer is not documented, and a damaged one may still read as a number: only an id that G
+        # lists for this business is ever written to.
+        done = self.find_created(one.business, before, self.deps.now(), detail, answered=group_id)
+        return self._close(intent, one, done)
 
-    def find_created(self, business: int, before: set[int], since: datetime, detail: str) -> Done:
-        """Polls G until ``POLL_SECONDS`` after ``since``: exactly one new group is ours."""
+    def find_created(
+        self, business: int, before: set[int], since: datetime, detail: str, *, answered: int | None = None
+    ) -> Done:
+        """Polls G until ``POLL_SECONDS`` after ``since``: exactly one new group, or the one ``answered``, is ours."""
         while True:
             try:
                 new = [it.group_id for it in self.deps.client.groups(business) or () if it.group_id not in before]
@@ -101,6 +104,8 @@ class Writer:
                 raise
             except RemoteError as error:
                 new, detail = [], error.message
+            if answered in new:
+                return Done("applied", group_id=answered)
             if len(new) == 1:
                 return Done("applied", group_id=new[0])
             if len(new) > 1:
@@ -108,7 +113,8 @@ class Writer:
                 return Done("unknown", f"groups {names} appeared after the create; pin one with `group.id`")
             left = POLL_SECONDS - (self.deps.now() - since).total_seconds()
             if left <= 0 or self.deps.stop.is_set():
-                return Done("unknown", detail or "the answer had no group id and no new group is listed")
+                had = "no group id" if answered is None else f"group id {answered}"
+                return Done("unknown", detail or f"the answer had {had} and no new group is listed")
             self.deps.sleep(min(0.5, left))
 
     def _triggers(self, ids: tuple[int, ...]) -> list[tuple[int, int]]:
