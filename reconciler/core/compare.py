@@ -69,11 +69,11 @@ def shown_value(properties: tuple[live.Property, ...] | None, key: str, fingerpr
     """What an answer shows of one key."""
     if properties is None:
         return verdict.Hidden.NOT_SHOWN
-    spec = nextech.BY_KEY.get(key)
     for prop in properties:
         if prop.key == key:
             value = of_property(prop, fingerprint)
             return verdict.Hidden.NOT_SHOWN if value is None else value
+    spec = nextech.BY_KEY.get(key)
     return verdict.Hidden.NOT_SHOWN if spec is not None and spec.secure else verdict.Hidden.ABSENT
 
 
@@ -214,9 +214,12 @@ def _property_rows(
     scope: nextech.Scope,
 ) -> list[Row]:
     rows: list[Row] = []
+    recorded = {it.path for it in receipt.fields} if receipt is not None and exists else frozenset()
     for spec in nextech.GROUP_FIELDS if scope == "group" else nextech.LOCATION_FIELDS:
-        shown = shown_value(properties, spec.key, context.fingerprint)
         declared = want.get(spec.key)
+        if declared is None and spec.path not in recorded:
+            continue
+        shown = shown_value(properties, spec.key, context.fingerprint)
         if declared is not None:
             rows.append(
                 _row(

@@ -101,8 +101,9 @@ def resolve(
         "group": _sides(group_layer, references),
         "locations": {},
     }
+    shared = _group_resolved(group_layer, references)
     for one in locations:
-        document["locations"][str(one.want.business)] = _location(world, declared, one, group_layer, references, old)
+        document["locations"][str(one.want.business)] = _location(world, declared, one, shared, old)
     _keep_undeclared(world, document, old, declared.slug)
     return document
 
@@ -117,13 +118,35 @@ def _sides(known: Layer, references: dict[str, str | None]) -> dict[str, Any]:
     return dict(sorted(sides.items()))
 
 
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """Sides by wire key, and why a secure value is not known."""
+
+    sides: dict[str, dict[str, Any]]
+    unknown: dict[str, str]
+
+
+def _group_resolved(group: Layer, references: dict[str, str | None]) -> _Resolved:
+    """What every location without a word of its own uses: the group's values, else defaults."""
+    sides: dict[str, dict[str, Any]] = {}
+    unknown: dict[str, str] = {}
+    for spec in nextech.FIELDS:
+        key = spec.key
+        if "group" in spec.scopes and key in group.declared:
+            sides[key] = _side(spec, group.declared[key], references.get(key), "group")
+        elif "group" in spec.scopes and key in group.masked:
+            unknown[key] = f"{spec.name} is set at Birdeye for the group and its value is not known: declare it"
+        elif "group" in spec.scopes and key in group.seen:
+            sides[key] = _side(spec, group.seen[key], None, "group live")
+        elif spec.default is None:
+            unknown[key] = f"no {spec.name} is known"
+        else:
+            sides[key] = _side(spec, values.plain(key, spec.default), None, "default")
+    return _Resolved(sides, unknown)
+
+
 def _location(
-    world: World,
-    declared: Declared,
-    one: LocationInput,
-    group: Layer,
-    group_references: dict[str, str | None],
-    old: in_force.Document | None,
+    world: World, declared: Declared, one: LocationInput, shared: _Resolved, old: in_force.Document | None
 ) -> dict[str, Any]:
     it = declared.declaration.locations[one.want.index]
     mine = layer(
@@ -135,14 +158,19 @@ def _location(
         world,
     )
     references = _references(it)
-    resolved: dict[str, Any] = {}
-    waiting: str | None = None
-    for spec in nextech.FIELDS:
-        side, unknown = _resolve_one(spec, mine, group, references, group_references)
-        if unknown:
-            waiting = unknown
-        if side is not None:
-            resolved[spec.key] = side
+    resolved = dict(shared.sides)
+    unknown = dict(shared.unknown)
+    for key, value in mine.seen.items():
+        if key not in mine.masked:
+            resolved[key] = _side(nextech.BY_KEY[key], value, None, "location live")
+            unknown.pop(key, None)
+    for key, value in mine.declared.items():
+        resolved[key] = _side(nextech.BY_KEY[key], value, references.get(key), "location")
+        unknown.pop(key, None)
+    for key in mine.masked - set(mine.declared):
+        resolved.pop(key, None)
+        name = nextech.BY_KEY[key].name
+        unknown[key] = f"{name} is set at Birdeye for this location and its value is not known: declare it"
     fields = in_force.location_fields(declared, one.want.index)
     return {
         **fields,
@@ -150,35 +178,9 @@ def _location(
         "active": one.want.active,
         "values": _sides(mine, references),
         "resolved": resolved,
-        "waiting": waiting,
+        "waiting": next(iter(unknown.values()), None),
         "existed_before": bool(one.sight.exists and (one.sight.receipt is None or not one.sight.receipt.created)),
     }
-
-
-def _resolve_one(
-    spec: nextech.Field,
-    mine: Layer,
-    group: Layer,
-    references: dict[str, str | None],
-    group_references: dict[str, str | None],
-) -> tuple[dict[str, Any] | None, str]:
-    """The SIDE that the runner uses, and why there is none where a secure value is not known."""
-    if spec.key in mine.declared:
-        return _side(spec, mine.declared[spec.key], references.get(spec.key), "location"), ""
-    if spec.key in mine.masked:
-        return None, f"{spec.name} is set at Birdeye for this location and its value is not known: declare it"
-    if spec.key in mine.seen:
-        return _side(spec, mine.seen[spec.key], None, "location live"), ""
-    if "group" in spec.scopes:
-        if spec.key in group.declared:
-            return _side(spec, group.declared[spec.key], group_references.get(spec.key), "group"), ""
-        if spec.key in group.masked:
-            return None, f"{spec.name} is set at Birdeye for the group and its value is not known: declare it"
-        if spec.key in group.seen:
-            return _side(spec, group.seen[spec.key], None, "group live"), ""
-    if spec.default is None:
-        return None, f"no {spec.name} is known"
-    return _side(spec, values.plain(spec.key, spec.default), None, "default"), ""
 
 
 def _side(spec: nextech.Field, value: Value, reference: str | None, source: str) -> dict[str, Any]:

@@ -68,10 +68,11 @@ class Field:
     filters: bool = False
     """Does it decide who is contacted (so that a change can widen that)?"""
 
-    @property
-    def path(self) -> str:
-        """How a plan names it."""
-        return f"properties.{self.key}"
+    path: str = ""
+    """How a plan names it; made from the key."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", f"properties.{self.key}")
 
 
 _BOTH: frozenset[Scope] = frozenset({"group", "location"})
