@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,7 @@ def check_plan(plan_file: Path, outputs: Outputs, common: Common) -> int:
     settings, clock = common.settings(), Clock()
     loaded = load_declarations(settings, clock)
     check_base(document, settings.birdeye.url, loaded.digest, clock)
+    loaded = within(loaded, document)
     with open_session(settings, clock, write=False, loaded=loaded) as it:
         made = planning.make(it.inputs)
     if made.plan.unreadable:
@@ -160,6 +162,12 @@ def check_plan(plan_file: Path, outputs: Outputs, common: Common) -> int:
         )
     )
     return 0 if is_same else 2
+
+
+def within(loaded: Any, document: dict[str, Any]) -> Any:
+    """``loaded`` with only those selected that a saved plan speaks of; all where it speaks of none."""
+    slugs = saved.scope(document)
+    return replace(loaded, selected=slugs & loaded.selected) if slugs else loaded
 
 
 def check_base(document: dict[str, Any], birdeye_url: str, digest: str, clock: Clock) -> None:

@@ -13,12 +13,13 @@ import click
 
 from reconciler.cli.console import Progress, confirm_yes, is_terminal, use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option
-from reconciler.cli.reconcile import check_base, check_slugs, read_plan_file, reassert_option
+from reconciler.cli.reconcile import check_base, check_slugs, read_plan_file, reassert_option, within
 from reconciler.clock import Clock
 from reconciler.core import objections
 from reconciler.errors import LockHeld, Refused, Stopped, UsageError
 from reconciler.report import documents
 from reconciler.report.plan_text import render_outcomes, render_plan
+from reconciler.report.problems import escaped
 from reconciler.store import leases
 from reconciler.store.database import open_store
 from reconciler.workflow import applying, planning
@@ -68,6 +69,7 @@ def apply(
     check_slugs(loaded, reassert, "--reassert")
     if plan_file is not None and document is not None:
         check_base(document, settings.birdeye.url, loaded.digest, clock)
+        loaded = within(loaded, document)
     approval = applying.Approval(document, exactly=plan_file is not None)
     planning.refuse_errors(loaded, recorded=None if loaded.files else _records(settings, clock))
     held = _Lock()
@@ -112,9 +114,11 @@ def apply(
         )
     )
     if report.error is not None:
-        common.say(f"error: {report.error.message}")
+        click.echo(f"error: {escaped(report.error.message)}", err=True)
+        if report.error.hint:
+            click.echo(f"  = {escaped(report.error.hint)}", err=True)
     for slug, why in made.plan.unreadable:
-        common.say(f"left out, could not be read: {slug}: {why}")
+        click.echo(f"error: left out, could not be read: {slug}: {escaped(why)}", err=True)
     return code
 
 

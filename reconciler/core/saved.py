@@ -71,6 +71,12 @@ def is_expired(document: Document, now: datetime) -> bool:
     return bool(expires.tzinfo is None or expires <= now)
 
 
+def scope(document: Document) -> frozenset[str]:
+    """The slugs that a saved plan speaks of. A plan of one file does not go stale by what happens elsewhere."""
+    named = {str(it["slug"]) for part in ("changes", "objections") for it in document[part]}
+    return frozenset(named - {"run"})
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 

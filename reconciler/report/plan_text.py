@@ -102,7 +102,12 @@ def _manual(view: PlanView, colour: bool) -> list[str]:
     if not view.manual:
         return []
     lines = [_paint("Steps for a person", "1", colour), ""]
-    lines += [f"  {_paint('>', _COLOURS['>'], colour)} {it.slug}: {escaped(it.text)}" for it in view.manual]
+    by_text: defaultdict[str, list[str]] = defaultdict(list)
+    for it in view.manual:
+        by_text[it.text].append(it.slug)
+    mark = _paint(">", _COLOURS[">"], colour)
+    for text, slugs in by_text.items():
+        lines += [f"  {mark} {escaped(text)}", f"      {', '.join(slugs)}"]
     return [*lines, ""]
 
 
