@@ -1,0 +1,136 @@
+"""What a sync did, as values: per location and per pass, and the exit code that follows from it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from reconciler.core.decide_assign import Counts
+
+Status = Literal["ok", "inactive", "unauthorised", "paused", "stopped", "platform", "waiting", "error"]
+
+NO_COUNTS = Counts()
+LOCKED_DETAIL = "another process runs this practice"
+"""Why a location waits whose practice another process holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocationReport:
+    """How one location ended. A location that did not run has empty counts."""
+
+    business: int
+    slug: str
+    status: Status
+    detail: str = ""
+    """Why, where the status is not ``ok``; nothing of a person."""
+    start: datetime | None = None
+    to: datetime | None = None
+    counts: Counts = NO_COUNTS
+    requests: Mapping[str, int] = field(default_factory=dict)
+    """By endpoint, of the whole pass: its locations share its reads."""
+    is_locked: bool = False
+    """It waits for another process, not for a person."""
+    warnings: tuple[str, ...] = ()
+    crm_locations: tuple[str, ...] = ()
+    """Where a configured name does not exist: the names that Nextech has."""
+    practice: str = ""
+    """The practice's keyed pseudonym."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``sync --output json`` has it (``interface.md``)."""
+        counts = self.counts
+        found: dict[str, Any] = {
+            "business": self.business,
+            "slug": self.slug,
+            "window": {"from": _moment(self.start), "to": _moment(self.to)},
+            "read": counts.read,
+            "eligible": counts.eligible,
+            "sent": counts.sent,
+            "already_sent": counts.already_sent,
+            "restricted": dict(counts.restricted),
+            "skipped": dict(counts.skipped),
+            "quarantined": counts.quarantined,
+            "held": counts.held,
+            "failed": counts.failed,
+            "pending": counts.pending,
+            "requests": dict(sorted(self.requests.items())),
+            "status": self.status,
+        }
+        if self.detail:
+            found["detail"] = self.detail
+        if self.warnings:
+            found["warnings"] = list(self.warnings)
+        if self.crm_locations:
+            found["crm_locations"] = list(self.crm_locations)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class PassReport:
+    """How one pass over one practice ended."""
+
+    practice: str
+    """Keyed pseudonym."""
+    locations: tuple[LocationReport, ...]
+    requests: Mapping[str, int] = field(default_factory=dict)
+    unassigned: int = 0
+    """Visits that belong to no location, counted once per practice."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """Everything of one ``sync``."""
+
+    locations: tuple[LocationReport, ...]
+    """Sorted by slug and business."""
+    passes: tuple[PassReport, ...] = ()
+    dry_run: bool = False
+    stopped: int = 0
+    """Exit code of the signal that ended it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The published document."""
+        return {
+            "format_version": "1.0",
+            "kind": "sync",
+            "dry_run": self.dry_run,
+            "locations": [it.to_json() for it in self.locations],
+            "practices": [
+                {"practice": it.practice, "unassigned": it.unassigned, "requests": dict(sorted(it.requests.items()))}
+                for it in self.passes
+            ],
+        }
+
+    @property
+    def exit_code(self) -> int:
+        """The first that applies, in the order of ``interface.md``."""
+        tried = [it for it in self.locations if it.status in ("ok", "stopped", "error", "unauthorised") or it.is_locked]
+        if tried and all(it.is_locked for it in tried):
+            return 6
+        if any(it.status == "stopped" for it in self.locations):
+            return 3
+        if any(it.status in ("error", "unauthorised") or it.counts.held or it.counts.failed for it in self.locations):
+            return 5
+        return self.stopped
+
+
+def collect(passes: Iterable[PassReport], others: Iterable[LocationReport], *, dry_run: bool) -> SyncReport:
+    """One report of all passes and of the locations that no pass took."""
+    found = tuple(sorted(passes, key=lambda it: it.practice))
+    locations = [it for one in found for it in one.locations] + list(others)
+    return SyncReport(tuple(sorted(locations, key=lambda it: (it.slug, it.business))), found, dry_run)
+
+
+def added(*parts: Mapping[str, int]) -> dict[str, int]:
+    """Requests by endpoint, summed."""
+    total: Counter[str] = Counter()
+    for it in parts:
+        total.update(it)
+    return dict(sorted(total.items()))
+
+
+def _moment(value: datetime | None) -> str | None:
+    return value.isoformat() if value is not None else None
