@@ -51,6 +51,27 @@ def validate(paths: tuple[Path, ...], online: bool, fix: bool, strict: bool, out
     return 1 if errors or (strict and warnings) else 0
 
 
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Write nothing; list files that would change, and exit 2 if there are any.")
+@common
+def fmt(paths: tuple[Path, ...], check: bool, common: Common) -> int:
+    """Bring declarations into the house form: order of keys, indentation, quotes. Comments and meaning stay."""
+    from reconciler.workflow.formatting import format_files
+
+    done = format_files(common.settings(), paths, Clock().now().date(), check=check)
+    for file in done.changed:
+        click.echo(report.escaped(file))
+    if done.refused:
+        click.echo(report.render_text(done.refused, done.sources, colour=use_colour()), err=True, nl=False)
+    verb = "would change" if check else "changed"
+    left = f", {len({it.position.file for it in done.refused})} with errors left alone" if done.refused else ""
+    common.say(f"{done.total} declarations: {len(done.changed)} {verb}{left}")
+    if done.refused:
+        return 1
+    return 2 if check and done.changed else 0
+
+
 def _complete_topic(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
     from click.shell_completion import CompletionItem
 

@@ -19,6 +19,7 @@ SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
         "Declare",
         {
             "validate": ("declare:validate", "all problems of all declarations, in one run"),
+            "fmt": ("declare:fmt", "bring declarations into the house form"),
             "schema": ("declare:schema", "the JSON schema of a declaration, for editors"),
             "explain": ("declare:explain", "a code, field or setting, with examples"),
         },
