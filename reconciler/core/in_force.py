@@ -11,7 +11,7 @@ A document (``records.InForce.document``) is JSON:
         "next_run": …, "contact_start": …, "values": {KEY: SIDE…}, "resolved": {KEY: SIDE + {"from": …}},
         "waiting": null | REASON, "first_active_at": ISO | null, "contacting_since": ISO | null}}}
 
-A SIDE is ``{"value": WIRE}`` or, for a secret, ``{"reference": REF, "print": FULL FINGERPRINT}``. ``from`` is one of
+A SIDE is ``{"value": WIRE}`` (with ``canon`` where the canonical form is another) or, for a secret, ``{"reference": REF, "print": FULL FINGERPRINT}``. ``from`` is one of
 ``location``, ``location live``, ``group``, ``group live``, ``default``. ``contacting_since`` is the moment at which the
 location last began to contact patients: the floor of ``sync.md`` is the start of that local day.
 """
@@ -43,7 +43,8 @@ def side_of(key: str, value: values.Value, reference: str | None) -> dict[str, A
     """A comparable value as a SIDE."""
     if value.secret:
         return {"reference": reference, "print": value.canon}
-    return {"value": value.wire, "canon": values.canonical(key, value.wire)}
+    canon = values.canonical(key, value.wire)
+    return {"value": value.wire} if canon == value.wire else {"value": value.wire, "canon": canon}
 
 
 def group_known(document: Document | None) -> dict[str, values.Value]:

@@ -32,6 +32,12 @@ def lint(
     return tuple(sorted(told, key=lambda it: it.sort_key))
 
 
+def against_catalogue(declared: Sequence[Declared], catalogue: Sequence[live.Trigger]) -> tuple[Problem, ...]:
+    """Only what the live catalogue says of the triggers, for declarations that passed everything else before."""
+    told = [problem for it in declared for problem in lint_triggers.problems(it, catalogue)]
+    return tuple(sorted(told, key=lambda it: it.sort_key))
+
+
 def manual_steps(declaration: Declaration) -> tuple[str, ...]:
     """What only a person can do for this business, in Nextech's or Birdeye's own settings. Empty where nothing syncs."""
     active = [it for it in declaration.locations if it.state == "active"] if declaration.state == "active" else []
