@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from reconciler.apply.deps import Deps
 from reconciler.apply.writer import Writer, merged
 from reconciler.core.live import LiveMapping
-from reconciler.core.records import FieldReceipt, Intent, ObjectReceipt, Recorded
+from reconciler.core.records import FieldReceipt, Intent, ObjectReceipt
 from reconciler.core.values import Fingerprint, Value, fingerprint_of, of_property, plain
 from reconciler.core.world import World
 from reconciler.errors import RemoteError
@@ -66,9 +66,9 @@ def _settle_create(deps: Deps, world: World, intent: Intent) -> int:
 
 def _promote(deps: Deps, connection: object, intent: Intent, group_id: int | None) -> None:
     """The receipts that the write would have left behind."""
-    known: Recorded = receipts.recorded(connection)  # type: ignore[arg-type]
+    known = receipts.objects(connection, intent.slug)  # type: ignore[arg-type]
     old = next(
-        (it for it in known.objects if (it.kind, it.business, it.group_id) == (intent.kind, intent.business, group_id)),
+        (it for it in known if (it.kind, it.business, it.group_id) == (intent.kind, intent.business, group_id)),
         None,
     )
     blank = ObjectReceipt(

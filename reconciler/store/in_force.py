@@ -19,6 +19,20 @@ def every(connection: Connection) -> tuple[InForce, ...]:
     return tuple(sorted(found, key=lambda it: it.slug))
 
 
+def outlined(connection: Connection, slugs: frozenset[str], businesses: frozenset[int]) -> tuple[InForce, ...]:
+    """All of them, in the order of slugs; whole for ``slugs`` and parent ``businesses``, else with an empty document."""
+    columns = [it for it in IN_FORCE.c if it.name != "document"]
+    found: list[InForce] = []
+    for row in connection.execute(select(*columns)).all():
+        if row.slug in slugs or row.business in businesses:
+            whole = in_force(connection, row.slug)
+            if whole is not None:
+                found.append(whole)
+        else:
+            found.append(InForce(row.slug, row.business, row.revision, from_text(row.at), row.plan_id, row.commit, {}))
+    return tuple(sorted(found, key=lambda it: it.slug))
+
+
 def in_force(connection: Connection, slug: str) -> InForce | None:
     """The configuration of one business, or None."""
     row = connection.execute(select(IN_FORCE).where(IN_FORCE.c.slug == slug)).one_or_none()

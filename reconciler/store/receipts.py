@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from reconciler.core.records import ObjectKind, ObjectReceipt, Recorded
+from reconciler.core.records import FieldReceipt, ObjectKind, ObjectReceipt, Recorded
 from reconciler.store import in_force, journal, schema
 from reconciler.store.rows import fields_from_text, fields_to_text, upsert
 from reconciler.store.schema import from_text, to_text
@@ -18,15 +18,25 @@ _OBJECTS = schema.OBJECTS
 _NO_GROUP = -1
 
 
-def recorded(connection: Connection) -> Recorded:
+def recorded(connection: Connection, *, businesses: frozenset[int] | None = None) -> Recorded:
     """Everything a plan is made from: receipts, configurations in force, intents without a certain outcome.
 
-    Objects in the order of slug, kind, business and group; configurations in the order of slugs; intents by time.
+    Objects in the order of slug, kind, business and group; configurations in the order of slugs; intents by time. With
+    ``businesses`` (parents and locations) only what concerns them is whole: the other objects come without their
+    fields and the other configurations with an empty document, enough to see that a declaration has disappeared.
     """
+    if businesses is None:
+        found = objects(connection)
+        return Recorded(found, in_force.every(connection), journal.open_intents(connection))
+    columns = [it for it in _OBJECTS.c if it.name != "fields"]
+    outline = connection.execute(select(*columns)).all()
+    slugs = {row.slug for row in outline if row.business in businesses}
+    whole = {it for slug in slugs for it in objects(connection, slug)}
+    rest = [_receipt(row, fields=()) for row in outline if row.slug not in slugs]
     return Recorded(
-        objects=objects(connection),
-        in_force=in_force.every(connection),
-        open_intents=journal.open_intents(connection),
+        tuple(sorted((*whole, *rest), key=lambda it: (it.slug, it.kind, it.business, _group_key(it.group_id)))),
+        in_force.outlined(connection, frozenset(slugs), businesses),
+        journal.open_intents(connection),
     )
 
 
@@ -122,7 +132,7 @@ def _group_key(group_id: int | None) -> int:
     return _NO_GROUP if group_id is None else group_id
 
 
-def _receipt(row: Row[Any]) -> ObjectReceipt:
+def _receipt(row: Row[Any], *, fields: tuple[FieldReceipt, ...] | None = None) -> ObjectReceipt:
     return ObjectReceipt(
         kind=row.kind,
         business=row.business,
@@ -133,5 +143,5 @@ def _receipt(row: Row[Any]) -> ObjectReceipt:
         commit=row.commit,
         created=row.created,
         was_active=row.was_active,
-        fields=fields_from_text(row.fields),
+        fields=fields_from_text(row.fields) if fields is None else fields,
     )

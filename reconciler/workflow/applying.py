@@ -79,11 +79,11 @@ def standing(made: Made, command_line: Iterable[str]) -> tuple[Objection, ...]:
 
 def settle_and_make(inputs: Inputs, deps: Callable[[str], Deps]) -> Made:
     """Under the lock: what an earlier run left open is settled first, then everything is planned."""
-    recorded = read_records(inputs.store)
+    recorded = read_records(inputs.store, inputs.loaded)
     if recorded.open_intents:
         made = make(inputs, recorded=recorded)
         settle(deps("settle"), made.world, recorded.open_intents)
-        recorded = read_records(inputs.store)
+        recorded = read_records(inputs.store, inputs.loaded)
     return make(inputs, recorded=recorded)
 
 

@@ -20,7 +20,7 @@ from reconciler.core.values import Fingerprint
 from reconciler.core.world import World
 from reconciler.declarations import Loaded
 from reconciler.errors import DeclarationError, RemoteError, SecretError
-from reconciler.store import in_force, journal, receipts
+from reconciler.store import receipts
 from reconciler.store.database import Store
 
 
@@ -53,16 +53,16 @@ class Made:
     catalogue: tuple[Trigger, ...] = field(default=())
 
 
-def read_records(store: Store) -> Recorded:
-    """Receipts, configurations in force and open intents, in one snapshot."""
+def read_records(store: Store, loaded: Loaded | None = None) -> Recorded:
+    """Receipts, configurations in force and open intents, in one snapshot; whole for what ``loaded`` selects."""
     if store.empty:
         return Recorded()
+    businesses = None
+    if loaded is not None and len(loaded.selected) < len(loaded.declared) // 2:
+        chosen = [it.declaration for it in loaded.declared if it.slug in loaded.selected]
+        businesses = frozenset({it.business for it in chosen} | {x.business for it in chosen for x in it.locations})
     with store.read() as connection:
-        return Recorded(
-            receipts.recorded(connection).objects,
-            in_force.every(connection),
-            journal.open_intents(connection),
-        )
+        return receipts.recorded(connection, businesses=businesses)
 
 
 def resolve_secrets(
@@ -140,7 +140,7 @@ def _without_collector() -> Iterator[None]:
 
 
 def _make(inputs: Inputs, recorded: Recorded | None) -> Made:
-    recorded = read_records(inputs.store) if recorded is None else recorded
+    recorded = read_records(inputs.store, inputs.loaded) if recorded is None else recorded
     refuse_errors(inputs.loaded, recorded=recorded)
     declared = inputs.loaded.declared
     selected = tuple(it for it in declared if it.slug in inputs.loaded.selected)
