@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.core import in_force
+from reconciler.core import in_force, nested
 from reconciler.core.declared import Declared
 from reconciler.core.model import RUNNER_DEFAULTS
 from reconciler.core.plan import Action, Change, FieldChange, change_id
@@ -106,7 +106,9 @@ def _business_fields(
         is_default = after in (None, []) or after == _DEFAULTS.get(path)
         if old is None and is_default and path != "runner":
             continue
-        if before != after:
+        if before != after and path == "onboarding":
+            found += nested.leaves(path, before, after)
+        elif before != after:
             found.append(FieldChange(path, before, after, sensitive))
     return found
 
