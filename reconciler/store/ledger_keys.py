@@ -8,9 +8,9 @@ opens everything, and the next ``finish_rekey`` goes on where it stopped.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from reconciler.core.phi import Phi
 from reconciler.errors import StoreError
@@ -113,12 +113,12 @@ def finish_rekey(store: Store, given: keys.GivenKey, *, batch: int = BATCH) -> i
             after = (found[-1].practice, found[-1].appointment)
 
 
-def _next_batch(connection: Connection, after: tuple[str, str], batch: int) -> list[object]:
-    columns = (VISITS.c.practice, VISITS.c.appointment, VISITS.c.business, VISITS.c.payload)
+def _next_batch(connection: Connection, after: tuple[str, str], batch: int) -> list[Row[Any]]:
+    columns: tuple[Any, ...] = (VISITS.c.practice, VISITS.c.appointment, VISITS.c.business, VISITS.c.payload)
     later = (VISITS.c.practice > after[0]) | ((VISITS.c.practice == after[0]) & (VISITS.c.appointment > after[1]))
     query = select(*columns).where(VISITS.c.payload.is_not(None), later)
     query = query.order_by(VISITS.c.practice, VISITS.c.appointment).limit(batch).with_for_update()
-    return list(connection.execute(query))
+    return [*connection.execute(query)]
 
 
 def unfinished(connection: Connection) -> int:
