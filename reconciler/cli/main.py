@@ -33,6 +33,7 @@ SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
             "apply": ("reconcile_apply:apply", "carry out a plan"),
             "drift": ("drift:drift", "what is live and not as declared, and how much could be seen"),
             "accept": ("drift:accept", "agree with a difference for a while"),
+            "import": ("adopting:import_", "live state to declarations"),
             "forget": ("keeping:forget", "forget what was applied; nothing live changes"),
             "lock": ("keeping:lock", "who holds the lock, and releasing it"),
             "store": ("keeping:store", "migrate, copy, check, rekey"),
