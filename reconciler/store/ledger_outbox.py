@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
 from reconciler.core.ledger_rules import KEEPS_PAYLOAD, State
 from reconciler.core.phi import Phi
@@ -176,7 +176,7 @@ def unknown_due(
 
     Each with that moment. ``after``: go on behind (moment, appointment) of the last one.
     """
-    query = select(*_OPENED, VISITS.c.settled_at).where(
+    query: Select[Any] = select(*_OPENED, VISITS.c.settled_at).where(
         VISITS.c.practice == practice, VISITS.c.state == "unknown", VISITS.c.settled_at <= to_text(before)
     )
     if after is not None:

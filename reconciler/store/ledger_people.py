@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from reconciler.core.ledger_rules import KEEPS_PAYLOAD, MOVES, State
 from reconciler.core.phi import Phi
@@ -42,7 +42,7 @@ def held(
     businesses: Collection[int] | None = None,
 ) -> tuple[HeldVisit, ...]:
     """Rows in these states, by location, start and appointment."""
-    query = select(*COLUMNS, VISITS.c.payload).where(VISITS.c.state.in_(states))
+    query: Select[Any] = select(*COLUMNS, VISITS.c.payload).where(VISITS.c.state.in_(states))
     if businesses is not None:
         query = query.where(VISITS.c.business.in_(businesses))
     query = query.order_by(VISITS.c.business, VISITS.c.start, VISITS.c.appointment)
@@ -67,7 +67,6 @@ def find(connection: Connection, ids: Sequence[str]) -> tuple[Visit, ...]:
         it = given.strip().lower()
         if len(it) < SHORTEST_ID or not set(it) <= set("0123456789abcdef"):
             raise UsageError("an id is 8 or more hex digits", hint="copy it from `reconciler held list`")
-        # A range, not LIKE: it uses the same order of text in both databases (hex digits only).
         query = select(*COLUMNS).where(VISITS.c.state.is_not(None), VISITS.c.appointment.startswith(it)).limit(2)
         rows = connection.execute(query).all()
         if len(rows) != 1:

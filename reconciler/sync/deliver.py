@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
-from reconciler.clients.contacts import CheckinAnswer
-from reconciler.errors import InternalError
+from reconciler.clients.contacts import CheckinAnswer, CheckinOutcome
+from reconciler.core.ledger_rules import State
+from reconciler.errors import LockHeld, SecretError
+from reconciler.store import ledger_outbox
 from reconciler.store.database import Store
 from reconciler.store.ledger_keys import LedgerKeys
+from reconciler.store.ledger_outbox import Claimed, Settlement
+from reconciler.sync.outbox import Writer
+
+K = TypeVar("K")
+
+STATES: Final[Mapping[CheckinOutcome, State]] = {
+    CheckinOutcome.CONFIRMED: "confirmed",
+    CheckinOutcome.FAILED: "failed",
+    CheckinOutcome.UNKNOWN: "unknown",
+    # Provably not taken: nothing is lost, and nothing was sent.
+    CheckinOutcome.LOCATION_STOPPED: "planned",
+    CheckinOutcome.ACCOUNT_STOPPED: "planned",
+    CheckinOutcome.NOT_SENT: "planned",
+}
+SILENT_AFTER: Final[Mapping[CheckinOutcome, int]] = {CheckinOutcome.NOT_SENT: 5, CheckinOutcome.UNKNOWN: 10}
+"""So many in a row end the delivery of an account; the client has tried each of them again by itself."""
 
 
 class Checkins(Protocol):
@@ -56,6 +76,8 @@ class Delivered:
     requests: int = 0
     transactions: int = 0
     """Durable ones."""
+    rows: int = 0
+    """That these made durable, intents and outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +99,160 @@ class Delivery:
 
 
 def deliver(it: Delivery, practice: str, accounts: Mapping[int, Account]) -> Delivered:
-    """Send every planned row of these locations of a practice (by pseudonym)."""
-    raise InternalError("not built yet")
+    """Send every planned row of these locations of a practice (by pseudonym), by ``accounts``' businesses.
+
+    The intents of a page are durable together before its first request. What is not sent stays, or becomes again,
+    planned: a stopped location or account, an interruption, a quota, a connection that is refused. Raises
+    ``StoreError`` where the ledger fails; rows that were being sent then are intents, which the next pass looks up.
+    """
+    with Writer(it.store) as writer:
+        run = _Run(it, practice, accounts, writer)
+        with ThreadPoolExecutor(it.concurrency, thread_name_prefix="send") as pool:
+            run.pages(pool)
+        if run.error is not None:
+            raise run.error
+    run.done.transactions += writer.transactions
+    run.done.rows += writer.rows
+    return run.done
+
+
+class _Run:
+    """One delivery: what is shared between the threads that send."""
+
+    def __init__(self, it: Delivery, practice: str, accounts: Mapping[int, Account], writer: Writer) -> None:
+        self._it = it
+        self._practice = practice
+        self._accounts = accounts
+        self._writer = writer
+        self._lock = threading.Lock()
+        self._silent: Counter[tuple[int, CheckinOutcome]] = Counter()
+        self._closed_parents: set[int] = set()
+        self._room = threading.Semaphore(2 * it.concurrency)
+        self.done = Delivered()
+        self.error: BaseException | None = None
+
+    def pages(self, pool: ThreadPoolExecutor) -> None:
+        """Claim and send page by page; the next page is claimed while the last ones of this page are on their way."""
+        while businesses := self._open_businesses():
+            page = self._claim(businesses)
+            if not page:
+                return
+            for claimed in page:
+                self._room.acquire()
+                pool.submit(self._guarded, claimed)
+
+    def _open_businesses(self) -> list[int]:
+        if self._is_over():
+            return []
+        with self._lock:
+            return [
+                business
+                for business, account in self._accounts.items()
+                if business not in self.done.stopped_locations and account.parent not in self._closed_parents
+            ]
+
+    def _is_over(self) -> bool:
+        if self._it.stop.is_set():
+            self.done.interrupted = True
+        return self.done.interrupted or self.error is not None or self._writer.is_broken
+
+    def _claim(self, businesses: list[int]) -> tuple[Claimed, ...]:
+        try:
+            self._it.fence()
+        except LockHeld:
+            self.done.interrupted = True
+            return ()
+        with self._it.store.begin() as connection:
+            page = ledger_outbox.claim(
+                connection, self._practice, businesses, keys=self._it.keys, limit=self._it.page, now=self._it.now()
+            )
+        if page:
+            self.done.transactions += 1
+            self.done.rows += len(page)
+        return page
+
+    def _guarded(self, claimed: Claimed) -> None:
+        try:
+            self._send(claimed)
+        except BaseException as error:  # noqa: BLE001 - raised again once everything in flight is recorded
+            with self._lock:
+                self.error = self.error or error
+        finally:
+            self._room.release()
+
+    def _send(self, claimed: Claimed) -> None:
+        account = self._accounts[claimed.business]
+        if self._is_over() or self._is_closed(claimed.business, account):
+            self._settle(claimed, "planned")
+            return
+        if claimed.body is None:
+            self._count(self.done.failed.setdefault(claimed.business, {}), None)
+            self._settle(claimed, "failed")
+            return
+        try:
+            self._it.fence()
+            answer = self._it.client.checkin(claimed.business, account.api_key, claimed.body.reveal())
+        except LockHeld:  # before the request, of ours or of the transport
+            self.done.interrupted = True
+            self._settle(claimed, "planned")
+            return
+        except SecretError as error:
+            with self._lock:
+                self.done.stopped_accounts.setdefault(account.parent, Stop(None, error.message))
+                self._closed_parents.add(account.parent)
+            self._settle(claimed, "planned")
+            return
+        except BaseException:
+            self._settle(claimed, "unknown")  # whatever went wrong, bytes may have gone out
+            raise
+        self._record(claimed, account, answer)
+
+    def _is_closed(self, business: int, account: Account) -> bool:
+        with self._lock:
+            return business in self.done.stopped_locations or account.parent in self._closed_parents
+
+    def _record(self, claimed: Claimed, account: Account, answer: CheckinAnswer) -> None:
+        outcome, business = answer.outcome, claimed.business
+        with self._lock:
+            self.done.requests += 1
+            if outcome is CheckinOutcome.CONFIRMED:
+                self._count(self.done.confirmed, business)
+            elif outcome is CheckinOutcome.FAILED:
+                self._count(self.done.failed.setdefault(business, {}), answer.code)
+            elif outcome is CheckinOutcome.UNKNOWN:
+                self._count(self.done.unknown, business)
+            elif outcome is CheckinOutcome.LOCATION_STOPPED:
+                self.done.stopped_locations.setdefault(business, Stop(answer.code, answer.message))
+            elif outcome is CheckinOutcome.ACCOUNT_STOPPED:
+                self.done.stopped_accounts.setdefault(account.parent, Stop(answer.code, answer.message))
+                self._closed_parents.add(account.parent)
+            self._listen(account.parent, outcome)
+        self._settle(claimed, STATES[outcome], answer)
+
+    def _listen(self, parent: int, outcome: CheckinOutcome) -> None:
+        """Give an account up where answer after answer fails to come: the rest is safer planned than unknown."""
+        if outcome not in SILENT_AFTER:
+            for silence in SILENT_AFTER:
+                self._silent[parent, silence] = 0
+            return
+        self._silent[parent, outcome] += 1
+        if self._silent[parent, outcome] >= SILENT_AFTER[outcome]:
+            self.done.unreachable = True
+            self._closed_parents.add(parent)
+
+    def _settle(self, claimed: Claimed, state: State, answer: CheckinAnswer | None = None) -> None:
+        self._writer.put(
+            Settlement(
+                practice=claimed.practice,
+                appointment=claimed.appointment,
+                intent_at=claimed.intent_at,
+                state=state,
+                at=self._it.now(),
+                code=None if answer is None else answer.code,
+                customer_id=None if answer is None else answer.customer_id,
+            )
+        )
+
+    @staticmethod
+    def _count(counts: dict[K, int], key: K) -> None:
+        counts[key] = counts.get(key, 0) + 1
