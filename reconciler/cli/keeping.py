@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from reconciler.cli.options import Common, Outputs, common, output_option
 from reconciler.clock import Clock
 from reconciler.errors import StoreError, UsageError
 from reconciler.store import audit as audit_rows
-from reconciler.store import in_force, keys, leases, maintenance, receipts
+from reconciler.store import in_force, keys, leases, ledger_keys, maintenance, receipts
 from reconciler.store.database import Store, open_store
 from reconciler.workflow import session
 
@@ -176,27 +177,43 @@ def copy(target: str, common: Common) -> int:
 )
 @common
 def rekey(name: Any, new_key_from: str | None, common: Common) -> int:
-    """Wrap the inner keys by a new key; fingerprints and pseudonyms stay as they are."""
+    """Wrap the inner keys by a new key, and seal the ledger's payloads anew; fingerprints and pseudonyms stay."""
     settings, opened = _open(common, write=True)
-    given = settings.receipt_key if name == "receipt" else settings.ledger_key
-    with opened as it:
-        path = session.sqlite_path(settings.store)
+    with opened as main, _ledger(settings, main) if name == "ledger" else nullcontext(main) as it:
+        given = settings.receipt_key if name == "receipt" else settings.ledger_key
+        path = session.sqlite_path(settings.store if name == "receipt" else settings.ledger_store)
+        sealed: int | None = None
         if given is None and path is not None:
-            keys.rekey_file(it, name, keys.key_file(path, name))
+            file = keys.key_file(path, name)
+            if name == "ledger":
+                sealed = ledger_keys.rotate_file(it, file)
+            else:
+                keys.rekey_file(it, name, file)
         else:
             if given is None or new_key_from is None:
                 raise UsageError(
                     "the old key comes from its variable, the new one from --new-key-from VARIABLE",
                     hint=f"export RECONCILER_NEW_KEY=…; reconciler store rekey {name} --new-key-from RECONCILER_NEW_KEY",
                 )
-            new = settings.secrets.variable(new_key_from)
+            new = keys.parse_key(settings.secrets.variable(new_key_from), named=new_key_from)
             old = keys.parse_key(given.reveal(), named=f"RECONCILER_{name.upper()}_KEY")
-            with it.begin() as connection:
-                keys.rekey(connection, name, old, keys.parse_key(new, named=new_key_from), store=it)
-        with it.begin() as connection:
-            audit_rows.append(connection, {"operation": f"rekey {name}", "who": settings.actor}, at=it.now())
-    common.say(f"the {name} key was changed" + ("" if given is None else "; from now on export the new one"))
+            if name == "ledger":
+                sealed = ledger_keys.rotate(it, old, new)
+            else:
+                with it.begin() as connection:
+                    keys.rekey(connection, name, old, new, store=it)
+        with main.begin() as connection:
+            audit_rows.append(connection, {"operation": f"rekey {name}", "who": settings.actor}, at=main.now())
+    words = f"the {name} key was changed" + ("" if sealed is None else f", {sealed} payloads were sealed anew")
+    common.say(words + ("" if given is None else "; from now on export the new one"))
     return 0
+
+
+def _ledger(settings: Any, main: Store) -> AbstractContextManager[Store]:
+    """The ledger's store, which may be the main one."""
+    if settings.ledger_store == settings.store:
+        return nullcontext(main)
+    return open_store(settings.ledger_store, now=Clock().now, write=True)
 
 
 @click.group()

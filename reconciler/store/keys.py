@@ -11,6 +11,7 @@ import hmac
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -205,8 +206,15 @@ def rekey(connection: Connection, name: KeyName, old: GivenKey, new: GivenKey, *
         raise InternalError(f"the {name} key vanished while it was rotated")
 
 
-def rekey_file(store: Store, name: KeyName, path: Path) -> None:
-    """Rotate the key that lies in a file. A process killed half way leaves a pair that ``file_key`` puts right."""
+Turn = Callable[[Connection, GivenKey, GivenKey], None]
+"""What makes a new key (the last one) a store's key, in a transaction."""
+
+
+def rekey_file(store: Store, name: KeyName, path: Path, *, turn: Turn | None = None) -> GivenKey:
+    """Rotate the key that lies in a file, and return the new one.
+
+    A process killed half way leaves a pair that ``file_key`` puts right. ``turn`` stands in for ``rekey``.
+    """
     old = file_key(store, name, path)
     fresh = _next(path)
     try:
@@ -218,9 +226,13 @@ def rekey_file(store: Store, name: KeyName, path: Path) -> None:
             raise InternalError("the new key file vanished")
         # Where this fails the new file stays: whether a broken commit took effect only the next `file_key` can tell.
         with store.begin() as connection:
-            rekey(connection, name, old, new, store=store)
+            if turn is None:
+                rekey(connection, name, old, new, store=store)
+            else:
+                turn(connection, old, new)
         fresh.replace(path)
         _sync_folder(path.parent)
+        return new
     except OSError as error:
         raise StoreError(f"the key file {path} cannot be replaced: {os.strerror(error.errno or 0)}") from None
 

@@ -8,6 +8,7 @@ opens everything, and the next ``finish_rekey`` goes on where it stopped.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, func, select, update
@@ -119,6 +120,27 @@ def _next_batch(connection: Connection, after: tuple[str, str], batch: int) -> l
     query = select(*columns).where(VISITS.c.payload.is_not(None), later)
     query = query.order_by(VISITS.c.practice, VISITS.c.appointment).limit(batch).with_for_update()
     return [*connection.execute(query)]
+
+
+def rotate(store: Store, old: keys.GivenKey, new: keys.GivenKey) -> int:
+    """The whole rotation between two given keys; how many payloads were sealed anew.
+
+    Killed anywhere, the same call goes on. Raises ``StoreError`` where neither is the ledger's key.
+    """
+    with store.read() as connection:
+        goes_on = keys.fits(connection, "ledger", new)
+    if not goes_on:
+        finish_rekey(store, old)  # of an earlier rotation that nobody finished
+        with store.begin() as connection:
+            rekey(connection, old, new, store=store)
+    return finish_rekey(store, new)
+
+
+def rotate_file(store: Store, path: Path) -> int:
+    """The same where the key lies in a file; a killed rotation is finished first, and then there is one more."""
+    finish_rekey(store, keys.file_key(store, "ledger", path))
+    new = keys.rekey_file(store, "ledger", path, turn=lambda at, old, fresh: rekey(at, old, fresh, store=store))
+    return finish_rekey(store, new)
 
 
 def unfinished(connection: Connection) -> int:
