@@ -18,6 +18,8 @@ SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
     (
         "Declare",
         {
+            "init": ("declare_new:init", "scaffold a repository"),
+            "new": ("declare_new:new", "write one declaration, names checked as they are typed"),
             "validate": ("declare:validate", "all problems of all declarations, in one run"),
             "fmt": ("declare:fmt", "bring declarations into the house form"),
             "schema": ("declare:schema", "the JSON schema of a declaration, for editors"),

@@ -11,8 +11,9 @@ from datetime import date
 from pathlib import Path
 
 from reconciler import declarations, errors
+from reconciler.core import declared, lint, model
 from reconciler.core.problems import Problem, Severity
-from reconciler.declarations import File, Loaded, yaml_events
+from reconciler.declarations import File, Loaded, directory, shape, yaml_events
 from reconciler.settings.values import Settings
 
 
@@ -51,6 +52,18 @@ def read_again(settings: Settings, file: File) -> str | None:
     if hashlib.sha256(content).hexdigest() != file.sha256:
         return None
     return content.decode("utf-8")
+
+
+def problems_of_new(loaded: Loaded, slug: str, shown: str, text: str, today: date) -> tuple[Problem, ...]:
+    """Every problem that a text would have as one more declaration beside those that are there."""
+    read = yaml_events.read(text, shown)
+    if read.problems:
+        return read.problems
+    checked = shape.check(read.value)
+    if not isinstance(checked, model.Declaration):
+        return shape.problems(read.value, checked, read.places, shown)
+    one = declared.Declared(slug, shown, checked, directory.Positions(text, shown))
+    return tuple(it for it in lint.lint((*loaded.declared, one), today=today) if it.position.file == shown)
 
 
 def write(path: Path, text: str, *, new: bool = False) -> None:
