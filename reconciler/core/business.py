@@ -101,14 +101,15 @@ def _compare(world: World, declared: Declared, seen: LiveBusiness, base: Planned
         choice.group.properties if choice.group is not None else (),
         in_force.group_known(old),
         group_rows,
-        nextech.GROUP_FIELDS,
+        nextech.GROUP_FIELD_SET,
         world,
     )
     group_values = resolve.group_values(known)
     kept = {"group": group_kept}
     locations: list[resolve.LocationInput] = []
+    listed = seen.listed() if seen.lists_mappings else None
     for it in want.mappings:
-        sight = see_mapping(world, it.business, choice.group, seen)
+        sight = see_mapping(world, it.business, choice.group, seen, listed)
         if sight.unreadable:
             return replace(base, unreadable=sight.unreadable)
         if it.released:
@@ -148,14 +149,16 @@ def _unknown_filters(
     in_force_here = in_force.location_of(base.old, it.business)
     if in_force_here is not None and not in_force_here.get("waiting"):
         return ()  # put in force before: what the runner uses for it was settled then
-    unknown: list[str] = []
-    known_group = in_force.group_known(base.old)
-    known_here = in_force.location_known(base.old, it.business)
-    reset = {row.key for row in rows if row.reset}
     group_is_old = group is not None and not choice.created_here
     mapping_is_old = (
         sight.exists and (sight.receipt is None or not sight.receipt.created) and not choice.created_here
     ) or (not sight.visible and sight.receipt is None and group_is_old)
+    if not group_is_old and not mapping_is_old:
+        return ()
+    unknown: list[str] = []
+    known_group = in_force.group_known(base.old)
+    known_here = in_force.location_known(base.old, it.business)
+    reset = {row.key for row in rows if row.reset}
     for spec in nextech.FIELDS:
         if not spec.filters or spec.key in it.properties or spec.key in reset:
             continue

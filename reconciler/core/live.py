@@ -89,3 +89,16 @@ class LiveBusiness:
     """G answered 404: no group, unless a receipt says that there was one."""
     mappings: dict[int, SeenMappings] = field(default_factory=dict)
     """By location business; absent where no read of its own was needed."""
+
+    @property
+    def lists_mappings(self) -> bool:
+        """Does any group's own answer have a list of mappings?"""
+        return any(it.mappings is not None for it in self.groups)
+
+    def listed(self) -> dict[int, tuple[LiveMapping, ...]]:
+        """The mappings in the groups' own answers, by location business."""
+        found: dict[int, tuple[LiveMapping, ...]] = {}
+        for group in self.groups:
+            for it in group.mappings or ():
+                found[it.business] = (*found.get(it.business, ()), it)
+        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.core.live import LiveBusiness, LiveGroup, LiveMapping
@@ -27,8 +28,14 @@ class MappingSight:
     """A receipt says that it was there, and a readable answer does not list it."""
 
 
-def see_mapping(world: World, business: int, group: LiveGroup | None, seen: LiveBusiness) -> MappingSight:
-    """Puts together the location's own answer, the group's list and the receipts."""
+def see_mapping(
+    world: World,
+    business: int,
+    group: LiveGroup | None,
+    seen: LiveBusiness,
+    listed_by: Mapping[int, tuple[LiveMapping, ...]] | None,
+) -> MappingSight:
+    """Puts together the location's own answer, the groups' lists (``listed_by``; None: they have none), the receipts."""
     receipts = world.mapping_receipts.get(business, ())
     group_id = group.group_id if group is not None else None
     receipt = next((it for it in receipts if it.group_id == group_id), None) if group_id is not None else None
@@ -38,9 +45,9 @@ def see_mapping(world: World, business: int, group: LiveGroup | None, seen: Live
     known: list[LiveMapping] | None = None
     if own is not None and own.sight == "shown":
         known = list(own.mappings)
-    listed = [it for one in seen.groups for it in one.mappings or () if it.business == business]
-    if known is None and any(one.mappings is not None for one in seen.groups):
-        known = listed
+    listed = (listed_by or {}).get(business, ())
+    if known is None and listed_by is not None:
+        known = list(listed)
     elif known is not None:
         have_ids = {it.group_id for it in known}
         known += [it for it in listed if it.group_id not in have_ids]

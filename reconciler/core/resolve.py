@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.core import in_force, live, values, verdict
-from reconciler.core.compare import Row, shown_value
+from reconciler.core import in_force, live, values
+from reconciler.core.compare import Row
 from reconciler.core.declared import Declared
 from reconciler.core.desired import Desired, DesiredMapping
 from reconciler.core.mappings import MappingSight
 from reconciler.core.sources import nextech
-from reconciler.core.values import Value
+from reconciler.core.values import Value, of_property
 from reconciler.core.world import World
 
 
@@ -41,26 +41,30 @@ def layer(
     properties: tuple[live.Property, ...] | None,
     known: dict[str, Value],
     rows: tuple[Row, ...],
-    fields: tuple[nextech.Field, ...],
+    fields: frozenset[nextech.Field],
     world: World,
 ) -> Layer:
     """Declared values, then live ones, then ones in force that this answer does not show; reset keys are gone."""
     gone = {it.key for it in rows if it.reset}
     seen: dict[str, Value] = {}
     masked: set[str] = set()
-    for spec in fields:
-        if spec.key in declared or spec.key in gone:
+    shown: set[str] = set()
+    for prop in properties or ():
+        key = prop.key
+        spec = nextech.BY_KEY.get(key)
+        if spec is None or spec not in fields or key in declared or key in gone or key in shown:
             continue
-        shown = shown_value(properties, spec.key, world.fingerprint)
-        if isinstance(shown, Value):
-            if spec.secure:
-                masked.add(spec.key)  # a value without a reference: the runner could not resolve it
-            seen[spec.key] = shown
-        elif shown is verdict.Hidden.NOT_SHOWN:
-            if properties is not None and any(it.key == spec.key for it in properties):
-                masked.add(spec.key)
-            elif spec.key in known:
-                seen[spec.key] = known[spec.key]
+        shown.add(key)
+        value = of_property(prop, world.fingerprint)
+        if value is not None:
+            seen[key] = value
+        if spec.secure:
+            masked.add(key)  # masked, or a value without a reference: the runner could not resolve it
+    for key, value in known.items():
+        spec = nextech.BY_KEY.get(key)
+        hidden = properties is None or (spec is not None and spec.secure)
+        if hidden and spec in fields and key not in declared and key not in gone and key not in shown:
+            seen[key] = value
     return Layer(declared, seen, frozenset(masked))
 
 
@@ -83,7 +87,7 @@ def resolve(
         group.properties if group is not None else (),
         in_force.group_known(old),
         group_rows,
-        nextech.GROUP_FIELDS,
+        nextech.GROUP_FIELD_SET,
         world,
     )
     trigger_ids = want.triggers
@@ -154,7 +158,7 @@ def _location(
         one.sight.have.properties if one.sight.have is not None else (None if one.sight.exists else ()),
         in_force.location_known(old, one.want.business),
         one.rows,
-        nextech.LOCATION_FIELDS,
+        nextech.LOCATION_FIELD_SET,
         world,
     )
     references = _references(it)

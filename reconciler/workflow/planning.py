@@ -151,7 +151,13 @@ def _make(inputs: Inputs, recorded: Recorded | None) -> Made:
     wrong = [it for it in problems if it.severity is Severity.ERROR]
     if wrong:
         raise DeclarationError(wrong, message="the live trigger catalogue does not fit; nothing was changed")
-    live = observe.observe(inputs.client, targets, concurrency=inputs.concurrency, on_read=inputs.on_read)
+    live = observe.observe(
+        inputs.client,
+        targets,
+        concurrency=inputs.concurrency,
+        on_read=inputs.on_read,
+        seconds=lambda: inputs.now().timestamp(),
+    )
     world = World(
         declared=declared,
         recorded=recorded,
