@@ -44,7 +44,7 @@ def apply_business(
     try:
         run.carry_out()
     except ReconcilerError as error:
-        run.give_up(error.message)
+        run.break_off(error.message)
         run.result.error = error
     for change in changes:
         deps.on_outcome(change, *run.result.outcomes[change.id])
@@ -86,6 +86,16 @@ class _Run:
     def give_up(self, why: str) -> None:
         for change in self.changes:
             self.result.outcomes.setdefault(change.id, ("not_attempted", why))
+
+    def break_off(self, why: str) -> None:
+        """After an error that ended the business: what was under way is unknown, and nothing new is in force."""
+        in_flight = self.writer.in_flight
+        for change_id in in_flight.change_ids if in_flight is not None else ():
+            self.result.outcomes[change_id] = ("unknown", why)
+        for change in self.changes:
+            if change.kind == "runner" and self.result.outcomes.get(change.id, ("",))[0] == "applied":
+                self.result.outcomes[change.id] = ("failed", why)
+        self.give_up(why)
 
     def carry_out(self) -> None:
         self._narrow()

@@ -36,6 +36,8 @@ class Writer:
     existed: frozenset[int] = frozenset()
     """Locations whose mapping to the group was there before."""
     requests: int = 0
+    in_flight: Write | None = None
+    """A write whose intent stands and whose outcome could not be recorded: nobody knows whether it was carried out."""
 
     def write(self, one: Write, group_id: int | None) -> Done:
         """Carry out one write. Raises errors.StoreError before anything is sent where the intent cannot be kept."""
@@ -144,6 +146,7 @@ class Writer:
         )
         with self.deps.store.begin() as connection:
             journal.open_intent(connection, intent)
+        self.in_flight = one
         return intent
 
     def _fields(self, one: Write, at: datetime) -> tuple[FieldReceipt, ...]:
@@ -161,6 +164,7 @@ class Writer:
             )
             if done.outcome == "applied":
                 self._record(connection, one, done.group_id, intent.fields)
+        self.in_flight = None
         return done
 
     def confirm(self, one: Write, group_id: int | None) -> None:
