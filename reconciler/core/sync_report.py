@@ -88,6 +88,8 @@ class SyncReport:
     """Sorted by slug and business."""
     passes: tuple[PassReport, ...] = ()
     dry_run: bool = False
+    errors: tuple[str, ...] = ()
+    """What concerns every practice of a product: our own credentials are refused."""
     stopped: int = 0
     """Exit code of the signal that ended it."""
 
@@ -97,6 +99,7 @@ class SyncReport:
             "format_version": "1.0",
             "kind": "sync",
             "dry_run": self.dry_run,
+            "errors": list(self.errors),
             "locations": [it.to_json() for it in self.locations],
             "practices": [
                 {"practice": it.practice, "unassigned": it.unassigned, "requests": dict(sorted(it.requests.items()))}
@@ -112,7 +115,9 @@ class SyncReport:
             return 6
         if any(it.status == "stopped" for it in self.locations):
             return 3
-        if any(it.status in ("error", "unauthorised") or it.counts.held or it.counts.failed for it in self.locations):
+        if self.errors or any(
+            it.status in ("error", "unauthorised") or it.counts.held or it.counts.failed for it in self.locations
+        ):
             return 5
         return self.stopped
 

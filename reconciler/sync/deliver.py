@@ -80,6 +80,10 @@ class Delivered:
     """That these made durable, intents and outcomes."""
 
 
+def _nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What ``deliver`` and ``settle_unknown`` work with."""
@@ -96,6 +100,8 @@ class Delivery:
     concurrency: int = 8
     page: int = 50
     """Rows whose intents become durable together."""
+    enter_thread: Callable[[], None] = _nothing
+    """Called first in each thread that makes requests: for what a transport's own fence looks up per thread."""
 
 
 def deliver(it: Delivery, practice: str, accounts: Mapping[int, Account]) -> Delivered:
@@ -107,7 +113,7 @@ def deliver(it: Delivery, practice: str, accounts: Mapping[int, Account]) -> Del
     """
     with Writer(it.store) as writer:
         run = _Run(it, practice, accounts, writer)
-        with ThreadPoolExecutor(it.concurrency, thread_name_prefix="send") as pool:
+        with ThreadPoolExecutor(it.concurrency, thread_name_prefix="send", initializer=it.enter_thread) as pool:
             run.pages(pool)
         if run.error is not None:
             raise run.error

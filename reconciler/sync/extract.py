@@ -68,6 +68,14 @@ class Extract:
         for read in reads:
             yield from self._read(read)
 
+    def visits_of(self, read: Read, names: Iterable[str]) -> list[Visit]:
+        """The visits at locations whose names begin with one of these: they must be compared again."""
+        found: list[Visit] = []
+        for name in names:
+            pages = self.client.appointments(self.practice_id, start=read.first, end=read.before, location_name=name)
+            found += [it for page in pages for it in self._parsed(page)]
+        return found
+
     def _read(self, read: Read) -> Iterator[list[Visit]]:
         pages = self.client.appointments(self.practice_id, start=read.first, end=read.before)
         found: list[Visit] = []

@@ -82,7 +82,7 @@ def settle_unknown(
     was still on its way has arrived. The two look-ups of a contact that is not found are ``LOOK_AGAIN_SECONDS`` apart.
     """
     run = _Settling(it, lookups, accounts)
-    with ThreadPoolExecutor(it.concurrency, thread_name_prefix="look up") as pool:
+    with ThreadPoolExecutor(it.concurrency, thread_name_prefix="look up", initializer=it.enter_thread) as pool:
         before = it.now() - timedelta(seconds=settle_seconds)
         if run.round(pool, practice, before) and not run.is_over():
             it.sleep(LOOK_AGAIN_SECONDS)

@@ -1,0 +1,102 @@
+"""``sync``: one pass now."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from types import FrameType
+from typing import Any
+
+import click
+
+from reconciler.cli.console import Progress, use_colour
+from reconciler.cli.options import Common, Outputs, common, output_option
+from reconciler.clock import Clock
+from reconciler.report.documents import to_text
+from reconciler.report.sync_text import render_sync
+from reconciler.workflow import operating_sync
+from reconciler.workflow.operating_sync import Asked
+from reconciler.workflow.syncing import open_runner
+
+DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[SLUG|BUSINESS]...")
+@click.option("--due", is_flag=True, help="Only locations whose slot has come.")
+@click.option("--dry-run", is_flag=True, help="Report what would be sent; send and record nothing.")
+@click.option("--date", "day", type=DAY, metavar="DAY", help="The visits of this local day, at most yesterday.")
+@click.option("--max-contacts", type=click.IntRange(min=1), metavar="N", help="Send up to N where a cap stopped it.")
+@click.option("--backfill", nargs=2, type=DAY, metavar="FROM TO", help="Record these days' visits; contact nobody.")
+@click.option("--by", metavar="NAME", help="Who decides.")
+@click.option("--reason", metavar="TEXT", help="Why.")
+@output_option("text", "json")
+@common
+def sync(
+    names: tuple[str, ...],
+    due: bool,
+    dry_run: bool,
+    day: datetime | None,
+    max_contacts: int | None,
+    backfill: tuple[datetime, datetime] | None,
+    by: str | None,
+    reason: str | None,
+    outputs: Outputs,
+    common: Common,
+) -> int:
+    """Make one pass now: completed visits become review requests, once."""
+    asked = Asked(
+        names=names,
+        due=due,
+        dry_run=dry_run,
+        day=day.date() if day is not None else None,
+        backfill=(backfill[0].date(), backfill[1].date()) if backfill else None,
+        max_contacts=max_contacts,
+        by=by,
+        reason=reason,
+    )
+    operating_sync.check(asked)
+    settings, clock = common.settings(), Clock()
+    with (
+        signals(clock) as stopped,
+        open_runner(settings, clock, write=not dry_run) as runner,
+        Progress("syncing", 0, quiet=True) as progress,
+    ):
+        report = operating_sync.sync(runner, asked, on_pass=lambda one: progress.step())
+    report = replace(report, stopped=stopped.exit_code)
+    outputs.write(
+        lambda form: to_text(report.to_json()) if form == "json" else render_sync(report, colour=use_colour())
+    )
+    return stopped.exit_code or report.exit_code
+
+
+class Stopping:
+    """Which signal came, if any."""
+
+    exit_code = 0
+
+
+@contextmanager
+def signals(clock: Clock) -> Iterator[Stopping]:
+    """The first SIGINT or SIGTERM lets what is in flight settle; a second one ends the process at once."""
+    stopping = Stopping()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        if stopping.exit_code:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stopping.exit_code = 128 + number
+        clock.stop()
+
+    before: dict[signal.Signals, Callable[..., Any] | int | None] = {}
+    for one in (signal.SIGINT, signal.SIGTERM):
+        before[one] = signal.signal(one, handle)
+    try:
+        yield stopping
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

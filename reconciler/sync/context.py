@@ -1,0 +1,145 @@
+"""What every pass works with, and how one was asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from reconciler.errors import CredentialsRefused, LockHeld
+from reconciler.store import sync_practices
+from reconciler.store.database import Store
+from reconciler.store.leases import Holder, Lease
+from reconciler.store.ledger_keys import LedgerKeys
+from reconciler.store.sync_passes import Kind
+from reconciler.sync.deliver import Checkins
+from reconciler.sync.extract import Reads
+from reconciler.sync.opt_outs import OptOutFeeds
+from reconciler.sync.places import Place
+from reconciler.sync.pseudonyms import Pseudonyms
+from reconciler.sync.settle import Lookups
+
+LOCK_PREFIX = "sync:"
+SELECT, PLUS = "Nextech Select", "Nextech Practice+"
+
+
+class Contacts(Checkins, Lookups, Protocol):
+    """What a pass needs of ``clients.contacts.ContactsClient``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Settings that every pass obeys."""
+
+    contact_start: date | None = None
+    max_contacts_per_run: int = 5000
+    max_catch_up_days: int = 14
+    overlap_days: int = 3
+    unknown_settle_seconds: float = 30.0
+    concurrency: int = 8
+    """Check-ins at a time."""
+    pause_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a pass was asked for."""
+
+    kind: Kind = "now"
+    dry_run: bool = False
+    due_only: bool = False
+    """Only locations whose slot has come, and those that are due within 30 minutes of one that has."""
+    day: date | None = None
+    """``--date``."""
+    first: date | None = None
+    last: date | None = None
+    """``--backfill``, both included."""
+    max_contacts: int | None = None
+    """A person's cap for this run, instead of both others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of state that people are told of, once."""
+
+    kind: str
+    """``unauthorised``, ``recovered``, ``capped``, ``late``, ``credentials``, ``stopped``, ``error``."""
+    subject: str
+    text: str
+
+
+@dataclass
+class Deps:
+    """Everything that a pass is given. Safe to share between threads."""
+
+    store: Store
+    ledger: Store
+    keys: LedgerKeys
+    pseudonyms: Pseudonyms
+    reads: Callable[[bool], Reads]
+    """The client of a product: True for Practice+."""
+    contacts: Contacts
+    feeds: OptOutFeeds
+    reveal: Callable[[str], str]
+    """Of a secret reference."""
+    fingerprint: Callable[[str, str], str]
+    """The receipts' full one, by path and value."""
+    default_key: str | None = field(repr=False)
+    """The contacts API key where a business has none."""
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    new_id: Callable[[], str]
+    holder: Holder
+    stop: threading.Event
+    limits: Limits = Limits()
+    second_executor: Callable[[Sequence[Place], bool], Mapping[int, str]] = lambda places, dry_run: {}
+    """Why a location of these seems to be run by somebody else as well, by business."""
+    known_before: Callable[[int], bool] = lambda business: False
+    """Does the store know a location from before this ledger, or from before this tool?"""
+    on_decision: Callable[[Mapping[str, Any]], None] | None = None
+    """One decision as log fields; None: nobody listens."""
+    on_change: Callable[[Change], None] = lambda change: None
+    log: Callable[[str, Mapping[str, Any]], None] = lambda event, fields: None
+    parallel: int = 4
+    """Practices at a time."""
+    fences: threading.local = field(default_factory=threading.local)
+    refused: dict[str, CredentialsRefused] = field(default_factory=dict)
+    """Products whose token service refuses our own credentials, in this run."""
+    names: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Location names by id, of practices whose list this process has read."""
+
+    def check_fence(self) -> None:
+        """Asked before each request of this thread: raises ``LockHeld`` where its pass must not go on."""
+        fence = getattr(self.fences, "current", None)
+        if fence is not None:
+            fence()
+
+
+class Paused(LockHeld):
+    """Somebody paused all sending while a pass ran."""
+
+
+@dataclass
+class Fence:
+    """Is this pass still allowed to ask and to send? Its lease is its own, and nobody has paused everything."""
+
+    ledger: Store
+    lease: Lease | None
+    is_paused: bool = False
+
+    def __call__(self) -> None:
+        """Raise ``LockHeld`` where it is not."""
+        if self.lease is not None:
+            self.lease.check()
+        with self.ledger.read() as connection:
+            pauses = sync_practices.pauses(connection)
+        if sync_practices.ALL in pauses:
+            self.is_paused = True
+            raise Paused("all sending was paused; nothing further is sent")
+
+
+def product(practice_plus: bool) -> str:
+    """How people call a product."""
+    return PLUS if practice_plus else SELECT

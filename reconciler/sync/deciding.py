@@ -1,0 +1,285 @@
+"""From a part of a practice's visits to recorded decisions and counts. Memory does not grow with the number of parts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from reconciler.core import decide, fhir
+from reconciler.core.contact_channels import OptOuts
+from reconciler.core.decide import Decided, Decision, Moments
+from reconciler.core.decide_assign import Counts, FinalOutcome, assign, check
+from reconciler.core.decide_rules import LocationRules
+from reconciler.core.fhir_models import Appointment, Quarantined
+from reconciler.core.phi import Phi
+from reconciler.errors import InternalError
+from reconciler.store import ledger
+from reconciler.store.ledger import Entry, Result
+from reconciler.sync.context import Deps
+from reconciler.sync.extract import Extract, Visit
+from reconciler.sync.taking import Taken
+
+RECORD_PAGE = 500
+"""Visits of one durable transaction."""
+
+
+@dataclass
+class Tally:
+    """What was seen of one location. ``read`` is counted where visits are cut, the rest where they are recorded."""
+
+    read: int = 0
+    kinds: Counter[FinalOutcome] = field(default_factory=Counter)
+    restricted: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    planned: int = 0
+    """To be sent, as far as this pass has seen."""
+    days: Counter[date] = field(default_factory=Counter)
+    """Newly eligible visits by local day."""
+
+    def add(self, outcome: FinalOutcome, reason: str = "") -> None:
+        """One visit."""
+        if outcome == "restricted":
+            self.restricted[reason] += 1
+        elif outcome == "skipped":
+            self.skipped[reason] += 1
+        else:
+            self.kinds[outcome] += 1
+
+    def take(self, result: Result) -> None:
+        """One recorded visit, as it stands."""
+        state = result.state
+        if state == "planned":
+            self.planned += 1
+            if result.effect != "kept" and result.entry.day is not None:
+                self.days[result.entry.day] += 1
+        elif state == "confirmed":
+            self.add("already_sent")
+        elif state == "failed":
+            self.add("failed")
+        elif state in ("held", "unknown", "intent"):
+            self.add("held")
+        elif state == "discarded":
+            self.add("skipped", "discarded")
+        elif result.outcome == "restricted":
+            self.add("restricted", result.reason)
+        elif result.outcome == "quarantined":
+            self.add("quarantined")
+        elif result.outcome == "skipped":
+            self.add("skipped", result.reason)
+        else:  # decided to be sent or held, in a backfill
+            self.add("skipped", "backfilled")
+
+    def counts(self, *, carried: int = 0, sent: int = 0, failed: int = 0, unknown: int = 0) -> Counts:
+        """The published counts once everything was delivered.
+
+        ``carried``: planned by earlier passes and not seen by this one; they are read in the sense of the report. Raises
+        ``InternalError`` where the counts do not add up.
+        """
+        found = Counts(
+            read=self.read + carried,
+            sent=sent,
+            already_sent=self.kinds["already_sent"],
+            restricted=dict(sorted(self.restricted.items())),
+            skipped=dict(sorted(self.skipped.items())),
+            quarantined=self.kinds["quarantined"],
+            held=self.kinds["held"] + unknown,
+            failed=self.kinds["failed"] + failed,
+            pending=self.planned + carried - sent - failed - unknown,
+            eligible=self.kinds["held"] + self.kinds["failed"] + self.planned + carried,
+        )
+        check(found)
+        if found.pending < 0:
+            raise InternalError("counting the visits of a pass: more were sent than were to be sent")
+        return found
+
+
+@dataclass
+class Deciding:
+    """Decides and records the visits of one pass."""
+
+    deps: Deps
+    practice: str
+    """Pseudonym."""
+    taken: Sequence[Taken]
+    claimants: Sequence[LocationRules]
+    """Every active location of the practice, due or not."""
+    extract: Extract
+    opt_outs: Mapping[int, OptOuts]
+    """By parent."""
+    pass_id: str
+    is_dry: bool
+    is_backfill: bool
+    now: datetime
+    tallies: dict[int, Tally] = field(default_factory=dict)
+    unassigned: int = 0
+    _previous: frozenset[Phi[str]] = frozenset()
+    seen: int = 0
+    """Visits of every kind, due location or not."""
+    by_name: Counter[str] = field(default_factory=Counter)
+    """The same by location name: for the next pass's choice of searches."""
+
+    def __post_init__(self) -> None:
+        self._running = {it.business: it for it in self.taken}
+        self.tallies.update({it.business: Tally() for it in self.taken})
+
+    def part(self, visits: Sequence[Visit]) -> None:
+        """One part of what was read. A visit that the part before had already is passed over."""
+        fresh = [it for it in visits if it.id is None or it.id not in self._previous]
+        self._previous = frozenset(it.id for it in visits if it.id is not None)
+        assigned: dict[int, list[Visit]] = {}
+        forced: dict[int, list[Decided]] = {}
+        for visit in self._distinct(fresh):
+            self.seen += 1
+            self.by_name.update(it.strip() for it in visit.location_names)
+            found = assign(visit, self.claimants)
+            if found.business is None:
+                self.unassigned += self._is_of_interest(visit)
+                continue
+            one = self._running.get(found.business)
+            if one is None or (visit.start is not None and not one.window.takes(visit.start)):
+                continue
+            self.tallies[one.business].read += 1
+            if found.decision is not None and isinstance(visit, Appointment):
+                forced.setdefault(one.business, []).append(Decided(visit, found.decision))
+            else:
+                assigned.setdefault(one.business, []).append(visit)
+        for business, one in self._running.items():
+            mine, theirs = assigned.get(business, []), forced.get(business, [])
+            if mine or theirs:
+                self._location(one, mine, theirs)
+
+    def _is_of_interest(self, visit: Visit) -> bool:
+        return visit.start is None or any(it.window.takes(visit.start) for it in self.taken)
+
+    def _distinct(self, visits: Sequence[Visit]) -> list[Visit]:
+        """Each appointment once. One that could not be read at one place is not believed at another."""
+        broken = [it for it in visits if isinstance(it, Quarantined)]
+        unsafe = {it.id for it in broken if it.id is not None}
+        names = self.deps.names.get(self.practice, {})
+        readable = [
+            fhir.with_location_names(it, names) if names else it
+            for it in visits
+            if isinstance(it, Appointment) and it.id not in unsafe
+        ]
+        seen: set[Phi[str]] = set()
+        found: list[Visit] = list(fhir.distinct(readable))
+        for it in broken:
+            if it.id is None or it.id not in seen:
+                found.append(it)
+            if it.id is not None:
+                seen.add(it.id)
+        return found
+
+    def _location(self, one: Taken, mine: Sequence[Visit], forced: Sequence[Decided]) -> None:
+        names = {
+            it.id: self.deps.pseudonyms.appointment(self.practice, it.id)
+            for it in (*mine, *(one_forced.visit for one_forced in forced))
+            if it.id is not None
+        }
+        last: dict[str, ledger.Visit] = {}
+        with self.deps.ledger.read() as connection:
+            last = ledger.last(connection, self.practice, names.values())
+        open_ones = [
+            it
+            for it in mine
+            if isinstance(it, Appointment)
+            and not decide.is_final(known.recorded if (known := last.get(names[it.id])) is not None else None)
+        ]
+        moments = Moments(self.now, one.contact_start.day, one.window.closed_before)
+        first = decide.decide_visits([it for it in mine if isinstance(it, Appointment)], one.rules, moments)
+        needed = [it.patient_id for it in open_ones if it.patient_id is not None and first.get(it.id) is None]
+        decided = decide.decide_all(
+            mine,
+            one.rules,
+            moments,
+            patients=self.extract.patients(needed),
+            external_id=lambda patient: self.deps.pseudonyms.external_id(self.practice, patient),
+            opt_outs=self.opt_outs.get(one.place.parent, OptOuts()),
+        )
+        self._keep(one, (*decided, *forced), names, last)
+
+    def _keep(
+        self, one: Taken, decided: Sequence[Decided], names: Mapping[Phi[str], str], last: Mapping[str, ledger.Visit]
+    ) -> None:
+        tally = self.tallies[one.business]
+        entries = []
+        for it in decided:
+            if it.visit.id is None:
+                # Nothing to remember it by: counted and shown, and looked at again.
+                tally.add("quarantined")
+                self._tell(one, it.decision, None, "new")
+            else:
+                entries.append(self._entry(one, it, names[it.visit.id]))
+        for start in range(0, len(entries), RECORD_PAGE):
+            page = entries[start : start + RECORD_PAGE]
+            for result in self._record(page, last):
+                tally.take(result)
+                if result.effect != "kept":
+                    shown = result.entry.decision if result.effect != "duplicate" else ledger.DUPLICATE
+                    self._tell(one, shown, result.entry.appointment, result.effect)
+
+    def _entry(self, one: Taken, it: Decided, appointment: str) -> Entry:
+        visit = it.visit
+        patient = visit.patient_id if isinstance(visit, Appointment) else None
+        payload = None
+        if visit.id is not None and it.decision.outcome in ("send", "held"):
+            body = it.contact.body() if it.contact is not None and it.decision.outcome == "send" else None
+            payload = ledger.payload(visit.id, body)
+        return Entry(
+            appointment=appointment,
+            business=one.business,
+            slug=one.place.slug,
+            decision=it.decision,
+            revision=one.rules.revision,
+            patient=self.deps.pseudonyms.patient(self.practice, patient) if patient is not None else None,
+            day=visit.start.astimezone(one.rules.zone).date() if visit.start is not None else None,
+            start=visit.start,
+            payload=payload,
+        )
+
+    def _record(self, entries: Sequence[Entry], last: Mapping[str, ledger.Visit]) -> Sequence[Result]:
+        if self.is_dry:
+            return [_would_be(it, last.get(it.appointment), backfill=self.is_backfill) for it in entries]
+        with self.deps.ledger.begin() as connection:
+            return ledger.record(
+                connection,
+                self.practice,
+                entries,
+                keys=self.deps.keys,
+                pass_id=self.pass_id,
+                now=self.deps.now(),
+                backfill=self.is_backfill,
+            )
+
+    def _tell(self, one: Taken, decision: Decision, appointment: str | None, effect: str) -> None:
+        if self.deps.on_decision is None:
+            return
+        fields: dict[str, Any] = {
+            "slug": one.place.slug,
+            "business": one.business,
+            "appointment": appointment[:12] if appointment else None,
+            "outcome": decision.outcome,
+            "reason": decision.reason,
+            "rule": decision.rule,
+            "compared": dict(decision.compared),
+            "effect": effect,
+            "revision": one.rules.revision,
+            "pass": self.pass_id,
+            "dry_run": self.is_dry,
+        }
+        if decision.log_key is not None:
+            fields[decision.log_key] = decision.compared[0][1] if decision.compared else True
+        self.deps.on_decision(fields)
+
+
+def _would_be(entry: Entry, last: ledger.Visit | None, *, backfill: bool) -> Result:
+    """What recording would give, without the database's own guard."""
+    if last is not None and decide.is_final(last.recorded):
+        return Result(entry, "kept", last.outcome, last.reason, last.state)
+    decision = entry.decision
+    state = {"send": "planned", "held": "held"}.get(decision.outcome) if not backfill else None
+    effect: ledger.Effect = "new" if last is None else "again"
+    return Result(entry, effect, decision.outcome, decision.reason, state)  # type: ignore[arg-type]

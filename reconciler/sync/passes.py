@@ -1,0 +1,422 @@
+"""One pass over one practice, from its lock to its report. What it does, word by word: ``sync.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from reconciler import errors
+from reconciler.core import timing
+from reconciler.core.contact_channels import OptOuts
+from reconciler.core.decide_assign import Counts
+from reconciler.core.fhir_models import Appointment
+from reconciler.core.sync_report import LOCKED_DETAIL, LocationReport, PassReport, Status, added
+from reconciler.core.windows_reads import PAGE_SIZE, Read, cheaper_by_name, plan_reads
+from reconciler.store import leases, ledger, ledger_outbox, sync_facts, sync_marks, sync_passes, sync_practices
+from reconciler.sync import caps, naming, settle, taking
+from reconciler.sync.context import LOCK_PREFIX, Change, Deps, Fence, Options, Paused, product
+from reconciler.sync.deciding import Deciding, Tally
+from reconciler.sync.deliver import Account, Delivered, Delivery, deliver
+from reconciler.sync.extract import Extract, Reads, Visit
+from reconciler.sync.places import Place, Practice
+from reconciler.sync.recording import Recording
+from reconciler.sync.taking import Taken
+
+
+class Interrupted(errors.ReconcilerError):
+    """A signal came while the pass was reading; nothing was concluded from what it had read."""
+
+
+def run_pass(deps: Deps, practice: Practice, wanted: Collection[int], options: Options) -> PassReport:
+    """One pass over the ``wanted`` locations (business numbers) of a practice. Raises nothing that a pass can report."""
+    places = [it for it in practice.places if it.business in wanted]
+    refused = deps.refused.get(product(practice.practice_plus))
+    if refused is not None:
+        return _all(practice, places, "waiting", refused.message)
+    if options.dry_run:
+        return _guarded(deps, practice, places, options, None)
+    try:
+        lease = leases.acquire(deps.ledger, LOCK_PREFIX + practice.pseudonym, deps.holder)
+    except errors.LockHeld:
+        return _all(practice, places, "waiting", LOCKED_DETAIL, is_locked=True)
+    except errors.ReconcilerError as error:
+        return _all(practice, places, "error", error.message)
+    try:
+        with lease, leases.Heartbeat(lease):
+            return _guarded(deps, practice, places, options, lease)
+    except errors.ReconcilerError as error:  # giving the lease back failed: it frees itself
+        return _all(practice, places, "error", error.message)
+
+
+def _all(
+    practice: Practice, places: Sequence[Place], status: Status, detail: str, *, is_locked: bool = False
+) -> PassReport:
+    return PassReport(
+        practice.pseudonym,
+        tuple(
+            LocationReport(it.business, it.slug, status, detail, is_locked=is_locked, practice=practice.pseudonym)
+            for it in places
+        ),
+    )
+
+
+def _guarded(
+    deps: Deps, practice: Practice, places: Sequence[Place], options: Options, lease: leases.Lease | None
+) -> PassReport:
+    fence = Fence(deps.ledger, lease)
+    deps.fences.current = fence
+    it = _Pass(deps, practice, places, options, fence)
+    try:
+        return it.run()
+    finally:
+        deps.fences.current = None
+
+
+@dataclass
+class _Pass:
+    deps: Deps
+    practice: Practice
+    places: Sequence[Place]
+    options: Options
+    fence: Fence
+    id: str = ""
+    taken: list[Taken] = field(default_factory=list)
+    others: list[LocationReport] = field(default_factory=list)
+    deciding: Deciding | None = None
+    carried: dict[int, int] = field(default_factory=dict)
+    delivered: Delivered = field(default_factory=Delivered)
+    requests: dict[str, int] = field(default_factory=dict)
+    is_read: bool = False
+    """Was everything read and recorded?"""
+    began: bool = False
+
+    def run(self) -> PassReport:
+        self.id = self.deps.new_id()
+        now = self.deps.now()
+        failure: tuple[Status, str] | None = None
+        client: Reads | None = None
+        try:
+            client = self.deps.reads(self.practice.practice_plus)
+            client.take_requests(self.practice.practice_id)
+            self._work(now)
+        except errors.PracticeUnauthorised as error:
+            self._unauthorised(error, now)
+            failure = ("unauthorised", error.message)
+        except errors.CredentialsRefused as error:
+            name = product(self.practice.practice_plus)
+            if name not in self.deps.refused:
+                self.deps.refused[name] = error
+                self.deps.on_change(Change("credentials", name, error.message))
+            failure = ("waiting", error.message)
+        except Paused as error:
+            failure = ("paused", error.message)
+        except Interrupted as error:
+            failure = ("waiting", error.message)
+        except errors.ReconcilerError as error:
+            failure = ("error", error.message)
+        except Exception as error:  # noqa: BLE001 - the top of a pass: the other practices go on
+            failure = ("error", f"this is a defect of reconciler ({type(error).__name__})")
+        if client is not None:
+            self.requests = added(self.requests, client.take_requests(self.practice.practice_id))
+        return self._finish(failure)
+
+    # the steps ---------------------------------------------------------------------------------------------------
+
+    def _work(self, now: datetime) -> None:
+        deps = self.deps
+        with deps.ledger.read() as connection:
+            found = taking.look(connection, self.practice)
+        self.taken, self.others = taking.take(deps, self.practice, self.places, found, self.options, now)
+        if not self.taken:
+            return
+        if self._in_doubt():
+            return
+        self._second_executor()
+        if not self.options.dry_run:
+            self._before(now)
+        extract = self._extract()
+        naming.check(deps, self.practice.pseudonym, self.taken, extract, is_dry=self.options.dry_run, now=now)
+        opt_outs = self._opt_outs()
+        self._decide(extract, opt_outs, now)
+        self.is_read = True
+        if not self.options.dry_run and self.options.kind != "backfill":
+            self._deliver(now)
+
+    def _in_doubt(self) -> bool:
+        deps, options = self.deps, self.options
+        if options.dry_run:
+            doubt = sync_passes.doubt(deps.store, deps.ledger)
+        else:
+            begun = sync_passes.begin(
+                deps.store,
+                deps.ledger,
+                id=self.id,
+                practice=self.practice.pseudonym,
+                kind=options.kind,
+                now=deps.now(),
+            )
+            doubt = begun if isinstance(begun, sync_passes.Doubt) else None
+            self.began = doubt is None
+        if doubt is None or options.kind == "backfill":
+            return False
+        for one in self.taken:
+            one.end(
+                "stopped",
+                f"the ledger is not the newest ({doubt}): a contact made since may not be in it; cover the gap with "
+                "`reconciler sync --backfill FROM TO --by NAME --reason TEXT`",
+            )
+        return True
+
+    def _second_executor(self) -> None:
+        if self.options.kind == "backfill":
+            return
+        found = self.deps.second_executor([it.place for it in self.taken], self.options.dry_run)
+        for one in self.taken:
+            why = found.get(one.business)
+            if why is not None:
+                one.end("stopped", why)
+
+    def _before(self, now: datetime) -> None:
+        """What earlier passes left: unknown ones are looked up, what is never made up is given up."""
+        deps = self.deps
+        gone = [it.business for it in self.taken if it.rules.beta or _floor_rose(it)]
+        if gone:
+            with deps.ledger.begin() as connection:
+                ledger_outbox.discard_planned(connection, gone, now=now)
+        settle.adopt_orphans(deps.ledger, self.practice.pseudonym, now=now)
+        if self.options.kind == "backfill":
+            return
+        done = settle.settle_unknown(
+            self._delivery(),
+            deps.contacts,
+            self.practice.pseudonym,
+            self._accounts(self.taken),
+            settle_seconds=deps.limits.unknown_settle_seconds,
+        )
+        if done.requests:
+            self.requests["lookup"] = done.requests
+
+    def _extract(self) -> Extract:
+        keep: frozenset[str] = frozenset().union(*(it.rules.keep for it in self.taken))
+        client = self.deps.reads(self.practice.practice_plus)
+        return Extract(client, self.practice.practice_id, keep)
+
+    def _opt_outs(self) -> dict[int, OptOuts]:
+        """By parent. Where a feed cannot be read nobody of that account is contacted."""
+        found: dict[int, OptOuts] = {}
+        for one in self.taken:
+            parent = one.place.parent
+            if one.ended is not None or one.api_key is None or parent in found:
+                continue
+            try:
+                found[parent] = self.deps.feeds.of(parent, one.api_key, one.rules.country)
+            except errors.RemoteError as error:
+                for it in self.taken:
+                    if it.place.parent == parent:
+                        it.end("error", f"who opted out cannot be read: {error.message}")
+        return found
+
+    def _running(self) -> list[Taken]:
+        return [it for it in self.taken if it.ended is None]
+
+    def _decide(self, extract: Extract, opt_outs: dict[int, OptOuts], now: datetime) -> None:
+        running = self._running()
+        self.deciding = Deciding(
+            deps=self.deps,
+            practice=self.practice.pseudonym,
+            taken=running,
+            claimants=[it.rules for it in self.practice.places if it.rules is not None],
+            extract=extract,
+            opt_outs=opt_outs,
+            pass_id=self.id,
+            is_dry=self.options.dry_run,
+            is_backfill=self.options.kind == "backfill",
+            now=now,
+        )
+        fact = f"visits:{self.practice.pseudonym}"
+        with self.deps.ledger.read() as connection:
+            known = sync_facts.get(connection, fact) or {}
+        per_day = float(known.get("per_day", PAGE_SIZE))
+        reads = plan_reads([it.window for it in running], visits_a_day=per_day)
+        for read in reads:
+            for part in self._parts(extract, read, running, per_day, known.get("by_name", {})):
+                if self.deps.stop.is_set():
+                    raise Interrupted("a signal ended the pass while it was reading; the mark stays where it was")
+                if _lacks_names(part, running) and self.practice.pseudonym not in self.deps.names:
+                    naming.fresh(self.deps, self.practice.pseudonym, extract, is_dry=self.options.dry_run, now=now)
+                self.deciding.part(part)
+        days = sum((it.before - it.first).days for it in reads)
+        if days and not self.options.dry_run:
+            self._learn(fact, days)
+
+    def _parts(
+        self, extract: Extract, read: Read, running: Sequence[Taken], per_day: float, by_name: dict[str, float]
+    ) -> Any:
+        mine = [running[index] for index in read.windows]
+        names = sorted({name.strip() for it in mine for name in it.rules.location_names})
+        can = bool(names) and all(it.rules.location_names for it in mine) and all(it in by_name for it in names)
+        chosen = {it: by_name[it] for it in names} if can else {}
+        if can and cheaper_by_name(read, visits_a_day=per_day, by_name=chosen):
+            return iter([extract.visits_of(read, names)])
+        return extract.visits([read])
+
+    def _learn(self, fact: str, days: int) -> None:
+        if self.deciding is None:
+            return
+        by_name = {name: round(count / days, 2) for name, count in self.deciding.by_name.items()}
+        seen = {name for it in self.taken for name in it.rules.location_names}
+        if seen and set(by_name) <= seen and len(self.taken) < len(self.practice.places):
+            return  # perhaps searched by name: says nothing about the others
+        value = {"per_day": max(1.0, round(self.deciding.seen / days, 2)), "by_name": by_name}
+        with self.deps.ledger.begin() as connection:
+            sync_facts.put(connection, fact, value)
+
+    # sending -----------------------------------------------------------------------------------------------------
+
+    def _delivery(self) -> Delivery:
+        deps = self.deps
+        return Delivery(
+            store=deps.ledger,
+            client=deps.contacts,
+            keys=deps.keys,
+            now=deps.now,
+            sleep=deps.sleep,
+            fence=self.fence,
+            stop=deps.stop,
+            concurrency=deps.limits.concurrency,
+        )
+
+    def _accounts(self, taken: Sequence[Taken]) -> dict[int, Account]:
+        return {
+            it.business: Account(it.place.parent, it.api_key)
+            for it in taken
+            if it.api_key is not None and not it.rules.beta and it.ended is None
+        }
+
+    def _deliver(self, now: datetime) -> None:
+        if self.deciding is None:
+            return
+        with self.deps.ledger.read() as connection:
+            rows = ledger.counts(connection, [it.business for it in self._running()])
+            history = {
+                it.business: sync_marks.days(connection, it.business, since=(now - caps.LOOK_BACK).date())
+                for it in self._running()
+            }
+        for one in self._running():
+            tally = self.deciding.tallies[one.business]
+            planned = rows.get(one.business, {}).get("planned", 0)
+            self.carried[one.business] = max(0, planned - tally.planned)
+            first = timing.local_day(one.window.start, one.rules.zone)
+            why = caps.over(
+                one,
+                planned,
+                history={day: count for day, count in history[one.business].items() if day < first},
+                max_contacts_per_run=self.deps.limits.max_contacts_per_run,
+                by_person=self.options.max_contacts,
+            )
+            if why is not None:
+                one.end("stopped", why)
+        accounts = self._accounts(self._running())
+        if not accounts:
+            return
+        self.delivered = deliver(self._delivery(), self.practice.pseudonym, accounts)
+        if self.delivered.requests:
+            self.requests["checkin"] = self.delivered.requests
+        self._judge(self.delivered)
+
+    def _judge(self, done: Delivered) -> None:
+        for one in self._running():
+            location = done.stopped_locations.get(one.business)
+            account = done.stopped_accounts.get(one.place.parent)
+            if location is not None:
+                one.end("error", f"Birdeye refused the location: {location.message}; nothing is lost")
+            elif account is not None:
+                one.end("error", f"Birdeye refused the account: {account.message}; nothing is lost")
+            elif done.unreachable and self._counts(one).pending:
+                one.end("error", "Birdeye's contacts API cannot be reached; nothing is lost")
+            elif done.interrupted and self.fence.is_paused:
+                one.end("paused", "all sending was paused while the pass ran")
+            elif done.interrupted and not self.deps.stop.is_set():
+                one.end("error", "the practice's lock was lost while the pass ran; nothing further was sent")
+
+    # the end -----------------------------------------------------------------------------------------------------
+
+    def _unauthorised(self, error: errors.PracticeUnauthorised, now: datetime) -> None:
+        if self.options.dry_run:
+            return
+        with self.deps.ledger.begin() as connection:
+            detail = f"Nextech answered {error.status} to a fresh token"
+            sync_practices.put_authorised(connection, self.practice.pseudonym, authorised=False, at=now, detail=detail)
+
+    def _counts(self, one: Taken) -> Counts:
+        tally = self.deciding.tallies.get(one.business) if self.deciding is not None else None
+        if tally is None:
+            tally = Tally()
+        business = one.business
+        return tally.counts(
+            carried=self.carried.get(business, 0),
+            sent=self.delivered.confirmed.get(business, 0),
+            failed=sum(self.delivered.failed.get(business, {}).values()),
+            unknown=self.delivered.unknown.get(business, 0),
+        )
+
+    def _finish(self, failure: tuple[Status, str] | None) -> PassReport:
+        reports = list(self.others)
+        if failure is not None and not self.taken and not self.others:
+            reports = list(_all(self.practice, self.places, *failure).locations)
+        for one in self.taken:
+            status, detail = one.ended or failure or ("ok", "")
+            try:
+                counts = self._counts(one)
+            except errors.InternalError as error:
+                status, detail, counts = "error", error.message, Counts()
+                self.is_read = False
+            window = one.window
+            reports.append(
+                LocationReport(
+                    business=one.business,
+                    slug=one.place.slug,
+                    status=status,
+                    detail=detail,
+                    start=min(window.start, window.to),
+                    to=window.to,
+                    counts=counts,
+                    requests=self.requests,
+                    warnings=tuple(one.warnings),
+                    crm_locations=one.crm_locations,
+                    practice=self.practice.pseudonym,
+                )
+            )
+        report = PassReport(
+            self.practice.pseudonym,
+            tuple(sorted(reports, key=lambda it: it.business)),
+            self.requests,
+            self.deciding.unassigned if self.deciding is not None else 0,
+        )
+        if not self.options.dry_run:
+            try:
+                done = Recording(
+                    self.deps,
+                    self.practice,
+                    self.options,
+                    self.id,
+                    is_begun=self.began,
+                    is_complete=self.is_read and failure is None,
+                )
+                done.record(self.places, report, self.taken, self.deciding)
+            except errors.ReconcilerError as error:
+                return _all(self.practice, self.places, "error", error.message)
+        return report
+
+
+def _floor_rose(one: Taken) -> bool:
+    old = one.state.floor if one.state is not None else None
+    return one.state is not None and one.floor is not None and (old is None or one.floor > old)
+
+
+def _lacks_names(part: Sequence[Visit], running: Sequence[Taken]) -> bool:
+    if not any(it.rules.location_names for it in running):
+        return False
+    return any(isinstance(it, Appointment) and it.location_ids and not it.location_names for it in part)
