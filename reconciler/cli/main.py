@@ -43,6 +43,12 @@ SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
         },
     ),
     (
+        "Operate",
+        {
+            "sync": ("operate:sync", "one pass now: completed visits become review requests"),
+        },
+    ),
+    (
         "Try and serve",
         {
             "demo": ("demo:demo", "the whole story against a sandbox, in a minute"),
