@@ -123,7 +123,7 @@ class _Writer:
         self.comments = 0
 
     def document(self, value: dict[str, Any]) -> str:
-        lines = ["# yaml-language-server: $schema=x.json"] if self.chance(0.3) else []
+        lines = ["# yaml-language-server: $schema=../integration.schema.json"] if self.chance(0.3) else []
         if self.chance(0.1):
             lines.append("---")
         lines += self.mapping(value, 0)
@@ -160,7 +160,7 @@ class _Writer:
 
     def valued(self, head: str, value: Any, indent: int) -> list[str]:
         if isinstance(value, dict):
-            if self.chance(0.1):
+            if not value or self.chance(0.1):
                 return [f"{head} {self.inline(value)}{self.beside()}"]
             deeper = indent + self.random.choice([1, 2, 3, 4])
             return [head + self.beside(), *self.mapping(value, deeper), *self.noise(deeper)]
@@ -173,15 +173,15 @@ class _Writer:
                 lines += self.noise(deeper)
                 lines += self.item(item, deeper)
             return lines
-        if isinstance(value, str) and self.chance(0.1) and value.strip(" ") == value and value[0] not in "#":
+        if isinstance(value, str) and self.chance(0.1) and value and value.strip(" ") == value and value[0] != "#":
             return [f"{head} {self.random.choice(['>-', '|-'])}{self.beside()}", " " * (indent + 5) + value]
         return [f"{head}{' ' * self.random.randint(1, 3)}{self.scalar(value)}{self.beside()}"]
 
     def item(self, value: Any, indent: int) -> list[str]:
         dash = " " * indent + "-"
         if not isinstance(value, dict):
-            return [f"{dash} {self.scalar(value)}{self.beside()}"]
-        if self.chance(0.1):
+            return [f"{dash} {self.inline(value)}{self.beside()}"]
+        if not value or self.chance(0.1):
             return [f"{dash} {self.inline(value)}{self.beside()}"]
         inner = self.mapping(value, indent + 2)
         if inner[0].strip().startswith(("#", "%")) or not inner[0].strip():
@@ -189,12 +189,12 @@ class _Writer:
         return [f"{dash} {inner[0].strip()}", *inner[1:]]
 
     def brackets(self, head: str, value: list[Any], indent: int) -> list[str]:
-        if not self.chance(0.3) or not value or any(isinstance(it, dict) for it in value):
+        if not self.chance(0.3) or not value or any(isinstance(it, dict | list) for it in value):
             return [f"{head} {self.inline(value)}{self.beside()}"]
         lines = [f"{head} [{self.beside()}"]
         for i, it in enumerate(value):
             comma = "," if i + 1 < len(value) or self.chance(0.5) else ""
-            lines.append(f"{' ' * (indent + 3)}{self.scalar(it, inside=True)}{comma}{self.beside()}")
+            lines.append(f"{' ' * (indent + 3)}{self.inline(it)}{comma}{self.beside()}")
         return [*lines, f"{' ' * (indent + 1)}]{self.beside()}"]
 
     def inline(self, value: Any) -> str:
@@ -209,7 +209,14 @@ class _Writer:
             return "true" if value else "false"
         if isinstance(value, int):
             return str(value)
+        if value is None:
+            return self.random.choice(["null", "~"])
         double = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         single = "'" + value.replace("'", "''") + "'"
-        safe = value[0].isalpha() and not any(it in value for it in "#:,[]{}\"'\\") and value not in ("true", "null")
+        safe = (
+            value[:1].isalpha()
+            and value == value.strip()
+            and not any(it in value for it in "#:,[]{}\"'\\")
+            and value not in ("true", "null")
+        )
         return str(self.random.choice([double, single, value if safe else double]))
