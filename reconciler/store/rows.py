@@ -29,7 +29,9 @@ def upsert(connection: Connection, into: Table, rows: Sequence[dict[str, Any]]) 
 def insert_new(connection: Connection, into: Table, row: dict[str, Any]) -> bool:
     """Insert a row unless its primary key is taken; whether it was inserted."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return connection.execute(insert(into).values(row).on_conflict_do_nothing()).rowcount == 1
+    statement = insert(into).values(row).on_conflict_do_nothing()
+    # Unless told, SQLAlchemy drops the count of an INSERT with the cursor, and with psycopg that is at once.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
 def fields_to_text(fields: Iterable[FieldReceipt]) -> str:

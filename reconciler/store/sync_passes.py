@@ -68,7 +68,7 @@ def doubt(store: Store, ledger: Store) -> Doubt | None:
         later = _number(connection)
     if (known or 0) <= (mine or 0) <= (later or 0) + AHEAD:
         return None
-    return Doubt(known, mine)
+    return Doubt(known or None, mine or None)
 
 
 def begin(store: Store, ledger: Store, *, id: str, practice: str, kind: Kind, now: datetime) -> Pass | Doubt:
