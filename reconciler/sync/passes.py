@@ -138,8 +138,7 @@ class _Pass:
             self._before(now)
         extract = self._extract()
         naming.check(deps, self.practice.pseudonym, self.taken, extract, is_dry=self.options.dry_run, now=now)
-        opt_outs = self._opt_outs()
-        self._decide(extract, opt_outs, now)
+        self._decide(extract, now)
         self.is_read = True
         if not self.options.dry_run and self.options.kind != "backfill":
             self._deliver(now)
@@ -203,25 +202,15 @@ class _Pass:
         client = self.deps.reads(self.practice.practice_plus)
         return Extract(client, self.practice.practice_id, keep)
 
-    def _opt_outs(self) -> dict[int, OptOuts]:
-        """By parent. Where a feed cannot be read nobody of that account is contacted."""
-        found: dict[int, OptOuts] = {}
-        for one in self.taken:
-            parent = one.place.parent
-            if one.ended is not None or one.api_key is None or parent in found:
-                continue
-            try:
-                found[parent] = self.deps.feeds.of(parent, one.api_key, one.rules.country)
-            except errors.RemoteError as error:
-                for it in self.taken:
-                    if it.place.parent == parent:
-                        it.end("error", f"who opted out cannot be read: {error.message}")
-        return found
+    def _opt_outs(self, one: Taken) -> OptOuts:
+        if one.api_key is None:  # beta without a key: nobody is contacted, and nothing can be asked
+            return OptOuts()
+        return self.deps.feeds.of(one.place.parent, one.api_key, one.rules.country)
 
     def _running(self) -> list[Taken]:
         return [it for it in self.taken if it.ended is None]
 
-    def _decide(self, extract: Extract, opt_outs: dict[int, OptOuts], now: datetime) -> None:
+    def _decide(self, extract: Extract, now: datetime) -> None:
         running = self._running()
         self.deciding = Deciding(
             deps=self.deps,
@@ -229,7 +218,7 @@ class _Pass:
             taken=running,
             claimants=[it.rules for it in self.practice.places if it.rules is not None],
             extract=extract,
-            opt_outs=opt_outs,
+            opt_outs=self._opt_outs,
             pass_id=self.id,
             is_dry=self.options.dry_run,
             is_backfill=self.options.kind == "backfill",
@@ -286,6 +275,8 @@ class _Pass:
             fence=self.fence,
             stop=deps.stop,
             concurrency=deps.limits.concurrency,
+            # So that the transport asks before each retry of its own too, in the threads that send.
+            enter_thread=lambda: setattr(deps.fences, "current", self.fence),
         )
 
     def _accounts(self, taken: Sequence[Taken]) -> dict[int, Account]:
