@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
 import signal
 import threading
@@ -46,10 +44,9 @@ class Killer:
             self.count += 1
             is_it = self.count == self.at
         if is_it:
-            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.kill()
             self.killed = True
-            with contextlib.suppress(ChildProcessError):  # already waited for
-                os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+            self.process.ended.wait(10)
             if moment == "before":
                 raise ConnectionResetError
 

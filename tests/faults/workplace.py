@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,11 +16,14 @@ from reconciler.sandbox.app import App
 from reconciler.sandbox.practices import Account, account_secrets, generated, secret_name
 from reconciler.store import keys
 from reconciler.store.database import open_store
+from tests.faults.nursery import Child, Nursery
 from tests.reconciling import Reconciler
 
 KEY = "00112233445566778899aabbccddeeff0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 TYPES = "[Procedure, Surgery]"
 DEADLINE = 60.0
+NURSERY: Nursery | None = None
+"""Where processes come from; the folder's conftest opens and closes it."""
 
 
 def declaration(account: Account, *, types: str = TYPES, state: str = "active") -> str:
@@ -109,23 +110,15 @@ class Workplace:
             **self.more,
         }
 
-    def start(self, *arguments: str, preexec: Callable[[], None] | None = None) -> subprocess.Popen[str]:
-        """Start ``reconciler`` with these arguments."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "reconciler", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=preexec,
-        )
+    def start(self, *arguments: str, limit: int | None = None) -> Child:
+        """Start ``reconciler`` with these arguments; ``limit`` bounds the size of every file that it writes."""
+        assert NURSERY is not None
+        return NURSERY.start(arguments, self.folder, self.environment, limit=limit)
 
-    def run(self, *arguments: str, preexec: Callable[[], None] | None = None, timeout: float = DEADLINE) -> Finished:
+    def run(self, *arguments: str, limit: int | None = None, timeout: float = DEADLINE) -> Finished:
         """Run ``reconciler`` to its end."""
         began = time.monotonic()
-        return finish(self.start(*arguments, preexec=preexec), began=began, timeout=timeout)
+        return finish(self.start(*arguments, limit=limit), began=began, timeout=timeout)
 
     def apply(self, *arguments: str) -> Finished:
         return self.run("apply", "--auto-approve", "-q", *arguments)
@@ -144,7 +137,7 @@ class Workplace:
         )
 
 
-def finish(process: subprocess.Popen[str], *, began: float | None = None, timeout: float = DEADLINE) -> Finished:
+def finish(process: Child, *, began: float | None = None, timeout: float = DEADLINE) -> Finished:
     """Wait for a process, bounded; never leaves it behind."""
     began = time.monotonic() if began is None else began
     try:
@@ -153,6 +146,7 @@ def finish(process: subprocess.Popen[str], *, began: float | None = None, timeou
         process.kill()
         out, err = process.communicate()
         raise AssertionError(f"the process did not end within {timeout:g} s; stderr: {err[-2000:]}") from None
+    assert process.returncode is not None
     return Finished(process.returncode, out, err, time.monotonic() - began)
 
 
