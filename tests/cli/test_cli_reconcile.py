@@ -183,3 +183,21 @@ def test_an_unreachable_host_is_one_clear_line(desk: Desk) -> None:
     found = desk.run("plan", expect=7)
     assert "127.0.0.1:9" in found.stderr
     assert found.stdout == ""
+
+
+def test_a_plan_has_the_same_bytes_under_any_hash_seed_locale_and_time_zone(desk: Desk) -> None:
+    desk.run("apply", "--auto-approve", expect=0)
+    desk.edit(SKIN, "[Procedure, Surgery]", "[Surgery]")
+    desk.edit(NORTH, "New Patient, ", "")
+    found = set()
+    for seed, zone, locale in (
+        ("0", "UTC", "C"),
+        ("1", "Asia/Tokyo", "C.UTF-8"),
+        ("77", "America/New_York", "de_DE.UTF-8"),
+    ):
+        desk.environ |= {"PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": locale}
+        document = json.loads(desk.run("plan", "--output", "json", expect=0).stdout)
+        for key in ("plan_id", "created_at", "expires_at"):
+            del document[key]
+        found.add(json.dumps(document))
+    assert len(found) == 1
