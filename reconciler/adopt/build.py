@@ -88,7 +88,8 @@ def _runner(it: Subject, top: Part, known: Mapping[str, Any]) -> None:
     top.put(
         "runner",
         runner,
-        "Birdeye's own scheduler runs this business today. Before `bundled`, switch that job off: two text every patient twice.",
+        "Birdeye's own scheduler runs this business today.",
+        "Before `bundled`, switch that job off: two of them text every patient twice.",
     )
 
 
@@ -282,6 +283,6 @@ def _state(it: Subject, draft: Draft, known: Mapping[str, Any]) -> None:
             lacking = True
     state = known.get("state")
     if state == "released" or lacking:
-        draft.top.put("state", "released", *([RELEASED] if lacking else []))
+        draft.top.put("state", "released", *(RELEASED if lacking else ()))
     elif state == "inactive" and all(part.values.get("state") == "inactive" for part in draft.locations):
         draft.top.put("state", "inactive")

@@ -11,8 +11,8 @@ from reconciler.report.problems import escaped
 LONGEST_SHOWN = 80
 """Characters of a live value that a comment repeats."""
 RELEASED = (
-    "Released: not managed, nobody contacted by us, and what is live stays, until what the comments below name is mended. "
-    "Then delete this line."
+    "Released: not managed, nobody is contacted by us, and what is live stays.",
+    "Delete this line once what the comments below name is mended.",
 )
 MODELINE = "# yaml-language-server: $schema=../integration.schema.json"
 
@@ -103,11 +103,11 @@ class Draft:
         if part.is_active:
             if self.top.values.get("state") == "released":
                 return False
-            self.top.put("state", "released", RELEASED)
+            self.top.put("state", "released", *RELEASED)
             return True
         if part.values.get("state") == "released":
             return False
-        part.put("state", "released", RELEASED)
+        part.put("state", "released", *RELEASED)
         return True
 
     def render(self) -> str:

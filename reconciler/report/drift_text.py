@@ -37,6 +37,8 @@ _WORDS = {
     "unmanaged": "live, and nobody declares it",
     "released": "released: neither managed nor synced",
 }
+_ENTITIES = {ord(it): f"&#{ord(it)};" for it in "&\\`*_[]<>|#@~"}
+"""What Markdown or a chat would act on."""
 _LEAST_SHARED = 2
 _MOST_NAMES = 12
 
@@ -107,7 +109,8 @@ def drift_github(report: Report) -> str:
             continue
         for it in one.findings:
             if it.is_drift or it.kind == "unreadable":
-                text = f"{it.object} {it.path}: {_difference(it)}: {_WORDS[it.kind]}{_because(it)}"
+                said = (_name(it), _difference(it), f"{_WORDS[it.kind]}{_because(it)}")
+                text = ": ".join(part for part in said if part)
                 lines.append(_annotation("warning" if it.is_drift else "error", it, one, text))
     level = "notice" if not report.exit_code else "warning"
     return "\n".join([*lines, f"::{level} title=Drift::{_data(totals(report))}"]) + "\n"
@@ -157,10 +160,7 @@ def drift_markdown(report: Report, now: datetime) -> str:
 
 
 def _cell(text: str) -> str:
-    text = escaped(text)
-    for character in "\\`*_[]<>|#@":
-        text = text.replace(character, f"&#{ord(character)};")
-    return text
+    return escaped(text).translate(_ENTITIES)
 
 
 def age(it: Finding, now: datetime) -> str:
@@ -245,6 +245,10 @@ def _finding(it: Finding, now: datetime, colour: bool) -> list[str]:
     return lines
 
 
+def _name(it: Finding) -> str:
+    return it.object if it.path == "exists" else f"{it.object} {it.path}"
+
+
 def _difference(it: Finding) -> str:
     if it.path == "exists":
         return value(it.live) if isinstance(it.live, str) else "not there" if it.live is False else ""
@@ -292,6 +296,8 @@ def to_git(it: Finding) -> str:
         return escaped(f"{where}: {spec.name}: a reference whose secret is the live value")
     if it.live is None:
         return escaped(f"{where}: delete the line {spec.name}")
+    if not str(it.live).isprintable():
+        return "the live value cannot be written in a declaration"
     return escaped(f"{where}: {spec.name}: {_yaml(_typed(spec, str(it.live)))}")
 
 

@@ -241,9 +241,11 @@ def _checked(context: Context, draft: Draft, catalogue: tuple[live.Trigger, ...]
         if not wrong:
             return text, declared
         places = {declared.positions[path]: path for path in declared.positions}
-        # One at a time: a field that is left out may have been told of twice.
         paths = [(places.get(it.position, ()), it.message) for it in wrong]
-        if not any(draft.drop(*one) or draft.release(*one) for one in paths):
+        if any(draft.drop(*one) for one in paths):
+            continue  # one at a time: a field may have been told of twice
+        released = [draft.release(*one) for one in paths]
+        if not any(released):
             raise NotImported(f"business {draft.business} cannot be declared: {wrong[0].message}", hint=wrong[0].hint)
     raise InternalError("an imported declaration does not come right")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.acceptances import Acceptance
+from reconciler.errors import SecretError
 from reconciler.sandbox.options import SandboxOptions
 from reconciler.sandbox.records import Property
 from reconciler.sandbox.server import Server, serve
@@ -139,6 +140,40 @@ def test_names_that_nextech_lists_no_more_are_missing_there(tmp_path: Path, rich
     )
     assert "did you mean Dermatology for Dermatolgy?" in found.note
     assert it.requests["L"] == 1
+
+
+def test_a_look_up_that_fails_is_unreadable_and_one_that_does_not_exist_is_not_asked(
+    tmp_path: Path, rich: Server
+) -> None:
+    it = make(tmp_path, rich, SKIN)
+    it.apply()
+    whole = Drifter(it).run().totals
+    rich.app.faults.arm("L:*:403")
+    report = Drifter(it).run()
+    assert report.exit_code == 7
+    assert report.totals.coverage < whole.coverage
+    assert (report.totals.unreadable_fields, report.totals.checked_fields) == (3, whole.checked_fields - 3)
+    rich.app.faults.clear()
+    rich.app.faults.arm("L:*:404")
+    assert (Drifter(it).run().exit_code, Drifter(it).run().totals) == (0, whole)
+
+
+def test_a_secret_that_does_not_resolve_leaves_its_field_unverified(tmp_path: Path, rich: Server) -> None:
+    it = make(tmp_path, rich, SKIN)
+    it.apply()
+    whole = Drifter(it).run().totals
+
+    class Forgetful(Reconciler):
+        def reveal(self, reference: str) -> str:
+            raise SecretError(f"{reference} does not resolve")
+
+    poor = Forgetful(it.url, it.folder, it.store_url)
+    report = Drifter(poor).run()
+    assert report.exit_code == 0
+    assert report.totals.checked_fields == whole.checked_fields - 1
+    assert "L" not in poor.requests
+    assert [row[2:] for row in kinds(report)] == [("properties.practice.id", "unverified")]
+    assert report.notes[0].startswith("env:RECONCILER_SECRET_EXAMPLE_SKIN_GROUP")
 
 
 def test_an_accepted_difference_stands_apart_until_the_value_or_the_day_changes(tmp_path: Path, rich: Server) -> None:
