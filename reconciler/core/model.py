@@ -13,7 +13,7 @@ from functools import cache
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from reconciler.core.sources import nextech
 
@@ -112,6 +112,11 @@ def _country(value: str) -> str:
     raise UnfitError("country", "a country is two capital letters, such as US")
 
 
+def _whole_version(value: Any) -> Any:
+    """``true`` and ``1.0`` equal 1, so a literal would take them."""
+    return value if type(value) is int else None
+
+
 Secret = Annotated[str, AfterValidator(_secret_reference)]
 BusinessNumber = Annotated[int, AfterValidator(_business_number)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
@@ -197,7 +202,7 @@ class Onboarding(Model):
 class Declaration(Model):
     """One business: its group, triggers and locations."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_whole_version)]
     business: BusinessNumber
     """The parent business number: the enterprise id, or the business id of an SMB."""
     name: Text | None = None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
@@ -83,6 +85,14 @@ def test_what_is_required_is_required_by_the_model() -> None:
         "allow[]": ["code", "reason", "until"],
         "onboarding.steps[]": ["step"],
     }
+
+
+@pytest.mark.parametrize("value", [True, 1.0, Decimal("1.0"), "1", None])
+def test_what_merely_equals_the_version_is_none(value: object) -> None:
+    given = {"version": value, "business": 1, "source": "nextech", "locations": ({"business": 1},)}
+    with pytest.raises(ValidationError) as caught:
+        model.Declaration.model_validate(given)
+    assert [(it["loc"], it["type"]) for it in caught.value.errors()] == [(("version",), "literal_error")]
 
 
 def test_it_is_the_same_text_every_time_and_plain_json() -> None:
