@@ -46,6 +46,7 @@ SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
         "Operate",
         {
             "sync": ("operate:sync", "one pass now: completed visits become review requests"),
+            "held": ("held:held", "check-ins that wait for a person: list, resend, discard"),
         },
     ),
     (
