@@ -31,3 +31,13 @@ def test_samples_are_applied_and_the_second_plan_is_empty(tmp_path: Path, dialec
         second = it.plan()
         assert second.changes == ()
         assert second.objections == ()
+
+
+def test_the_same_holds_with_the_records_in_postgresql(tmp_path: Path, postgres_url: str) -> None:
+    folder = tmp_path / "integrations"
+    shutil.copytree(SAMPLES, folder)
+    with serve(SandboxOptions(dialect="documented")) as server:
+        it = Reconciler(server.url, folder, postgres_url)
+        assert it.apply().exit_code == 0
+        second = it.plan()
+        assert (second.changes, second.objections) == ((), ())
