@@ -103,7 +103,7 @@ def _is_plain(text: str, *, in_brackets: bool) -> bool:
         return False
     if text.startswith(("...", ". ")):
         return False
-    return not (in_brackets and any(it in text for it in ",[]{}"))
+    return not (in_brackets and any(it in text for it in ",[]{}?"))
 
 
 def _sort(block: Block, known: type[BaseModel] | None) -> None:

@@ -25,6 +25,7 @@ from reconciler.core.house_form import Scalar
 from reconciler.core.suggest import distance, quoted
 from reconciler.declarations import File, layout, shape, yaml_events
 from reconciler.declarations.layout import Container, Placed
+from reconciler.report.problems import escaped
 from reconciler.settings.values import Settings
 from reconciler.workflow import authoring
 
@@ -68,7 +69,7 @@ def _fix_file(settings: Settings, file: File) -> list[str]:
     if not edits:
         return []
     authoring.write(settings.folder / file.file, raw[: len(raw) - len(text)] + made)
-    return [f"{file.file}:{text.count(chr(10), 0, it.start) + 1}: {it.said}" for it in edits]
+    return [escaped(f"{file.file}:{text.count(chr(10), 0, it.start) + 1}: {it.said}") for it in edits]
 
 
 def fixed_text(text: str) -> tuple[str, tuple[Edit, ...]]:
