@@ -30,16 +30,17 @@ SEND = Decision("send", "", "send")
 class Desk:
     """Makes entries for one practice of one ledger, and records them."""
 
-    def __init__(self, store: Store, *, given: keys.GivenKey = GIVEN) -> None:
+    def __init__(self, store: Store, *, given: keys.GivenKey = GIVEN, practice_id: str = PRACTICE_ID) -> None:
         self.store = store
         self.keys: LedgerKeys = ledger_keys.load(store, given)
         self.names = Pseudonyms(self.keys.inner)
-        self.practice = self.names.practice(PRACTICE_ID)
+        self.practice = self.names.practice(practice_id)
 
     def appointment(self, number: int) -> str:
         return self.names.appointment(self.practice, Phi(f"A-{number}"))
 
-    def body(self, patient: int) -> Phi[dict[str, Any]]:
+    def body(self, patient: int, visit: int | None = None) -> Phi[dict[str, Any]]:
+        """Of a check-in. The type names the visit, so that a test can tell which one was contacted."""
         external = self.names.external_id(self.practice, Phi(f"P-{patient}"))
         return Phi(
             {
@@ -47,6 +48,7 @@ class Desk:
                 "emailId": f"canary{patient}@example.com",
                 "smsEnabled": 0,
                 "externalId": external,
+                "additionalParams": {"appointment.types": f"Visit {patient if visit is None else visit}"},
             }
         )
 
@@ -62,7 +64,7 @@ class Desk:
         """The visit ``number`` of a patient, by default one of its own."""
         who = number if patient is None else patient
         kept = decision.outcome in {"send", "held"}
-        body = self.body(who) if decision.outcome == "send" else None
+        body = self.body(who, number) if decision.outcome == "send" else None
         return Entry(
             appointment=self.appointment(number),
             business=business,

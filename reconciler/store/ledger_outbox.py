@@ -207,6 +207,21 @@ def resolve(connection: Connection, it: Claimed, to: State | None, *, now: datet
     return connection.execute(statement.values(**changes)).rowcount == 1
 
 
+def has_rival(connection: Connection, it: Claimed) -> bool:
+    """Another visit of the same patient may have caused what Birdeye's log shows since this row's intent."""
+    ours = VISITS.alias()
+    same = (ours.c.practice == it.practice, ours.c.appointment == it.appointment)
+    patient = select(ours.c.patient).where(*same).scalar_subquery()
+    query = select(VISITS.c.appointment).where(
+        VISITS.c.practice == it.practice,
+        VISITS.c.patient == patient,
+        VISITS.c.appointment != it.appointment,
+        VISITS.c.intent_at.is_not(None),
+        VISITS.c.settled_at.is_(None) | (VISITS.c.settled_at >= to_text(it.intent_at)),
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def next_unknown(connection: Connection, practice: str) -> datetime | None:
     """Since when the oldest unknown row of a practice is unknown; None where there is none."""
     query = select(func.min(VISITS.c.settled_at)).where(VISITS.c.practice == practice, VISITS.c.state == "unknown")

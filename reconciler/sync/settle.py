@@ -127,6 +127,8 @@ class _Settling:
         if state == "wait":
             self._count(self.done.waiting, claimed.business)
             return False
+        if state == "confirmed" and ledger_outbox.has_rival(connection, claimed):
+            state = "held"  # the log does not say which of the patient's visits it speaks of
         changed = ledger_outbox.resolve(connection, claimed, state, now=self._it.now(), customer_id=customer)
         if state is None:
             self._count(self.done.waiting, claimed.business)
