@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from reconciler.core.decide_assign import Counts, FinalOutcome, assign, check
 from reconciler.core.decide_rules import LocationRules
 from reconciler.core.fhir_models import Appointment, Quarantined
 from reconciler.core.phi import Phi
-from reconciler.errors import InternalError
+from reconciler.errors import InternalError, RemoteError
 from reconciler.store import ledger
 from reconciler.store.ledger import Entry, Result
 from reconciler.sync.context import Deps
@@ -107,8 +107,8 @@ class Deciding:
     claimants: Sequence[LocationRules]
     """Every active location of the practice, due or not."""
     extract: Extract
-    opt_outs: Mapping[int, OptOuts]
-    """By parent."""
+    opt_outs: Callable[[Taken], OptOuts]
+    """Asked only where somebody is about to be contacted. Raises ``RemoteError`` where it cannot be known."""
     pass_id: str
     is_dry: bool
     is_backfill: bool
@@ -139,7 +139,7 @@ class Deciding:
                 self.unassigned += self._is_of_interest(visit)
                 continue
             one = self._running.get(found.business)
-            if one is None or (visit.start is not None and not one.window.takes(visit.start)):
+            if one is None or one.ended is not None or (visit.start and not one.window.takes(visit.start)):
                 continue
             self.tallies[one.business].read += 1
             if found.decision is not None and isinstance(visit, Appointment):
@@ -191,13 +191,23 @@ class Deciding:
         moments = Moments(self.now, one.contact_start.day, one.window.closed_before)
         first = decide.decide_visits([it for it in mine if isinstance(it, Appointment)], one.rules, moments)
         needed = [it.patient_id for it in open_ones if it.patient_id is not None and first.get(it.id) is None]
+        opt_outs = OptOuts()
+        if needed:
+            try:
+                opt_outs = self.opt_outs(one)
+            except RemoteError as error:
+                # Nobody is contacted on a guess; what was recorded so far stays, and the mark stays too.
+                one.end("error", f"who opted out cannot be read: {error.message}")
+                one.is_undecided = True
+                self.tallies[one.business] = Tally()
+                return
         decided = decide.decide_all(
             mine,
             one.rules,
             moments,
             patients=self.extract.patients(needed),
             external_id=lambda patient: self.deps.pseudonyms.external_id(self.practice, patient),
-            opt_outs=self.opt_outs.get(one.place.parent, OptOuts()),
+            opt_outs=opt_outs,
         )
         self._keep(one, (*decided, *forced), names, last)
 

@@ -326,11 +326,14 @@ class _Pass:
             elif account is not None:
                 one.end("error", f"Birdeye refused the account: {account.message}; nothing is lost")
             elif done.unreachable and self._counts(one).pending:
-                one.end("error", "Birdeye's contacts API cannot be reached; nothing is lost")
+                one.end("error", "Birdeye's contacts API cannot be reached; nothing is lost", again=True)
             elif done.interrupted and self.fence.is_paused:
                 one.end("paused", "all sending was paused while the pass ran")
-            elif done.interrupted and not self.deps.stop.is_set():
-                one.end("error", "the practice's lock was lost while the pass ran; nothing further was sent")
+            elif done.interrupted and self.deps.stop.is_set():
+                one.end("waiting", "a signal ended the pass while it was sending; nothing is lost", again=True)
+            elif done.interrupted:
+                detail = "the practice's lock was lost while the pass ran; nothing further was sent"
+                one.end("error", detail, again=True)
 
     # the end -----------------------------------------------------------------------------------------------------
 

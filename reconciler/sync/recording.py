@@ -85,9 +85,9 @@ class Recording:
         floor = known.floor if known is not None else None
         if one is not None and one.floor is not None:
             floor = one.floor if floor is None else max(floor, one.floor)
-        if one is not None and is_decided and self.options.kind in MAKES_UP:
+        if one is not None and is_decided and not one.is_undecided and self.options.kind in MAKES_UP:
             mark = one.window.mark_after
-            slot = one.slot.at if one.slot is not None else slot
+            slot = one.slot.at if one.slot is not None and not one.is_again else slot
         due = taking.next_due(place, pseudonym, after=max(now, slot or now))
         if report.status in ("error", "waiting"):
             due = min(due, now + RETRY)

@@ -38,16 +38,20 @@ class Taken:
     ended: tuple[Status, str] | None = None
     """Why it does not go on, once something stopped it."""
     crm_locations: tuple[str, ...] = ()
+    is_again: bool = False
+    is_undecided: bool = False
+    """Not every visit of its window got an outcome: its mark stays."""
 
     @property
     def business(self) -> int:
         """The location's number."""
         return self.place.business
 
-    def end(self, status: Status, detail: str) -> None:
-        """Stop this location; the first reason stands."""
+    def end(self, status: Status, detail: str, *, again: bool = False) -> None:
+        """Stop this location; the first reason stands. ``again``: its slot is not over, the pass is to be repeated."""
         if self.ended is None:
             self.ended = (status, detail)
+            self.is_again = again
 
 
 @dataclass(frozen=True, slots=True)

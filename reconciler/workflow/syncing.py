@@ -95,7 +95,7 @@ def open_runner(settings: Settings, clock: Clock, *, write: bool, parallel: int 
             known_before=_known_before(store),
             on_decision=on_decision,
             on_change=Notifier(settings, clock).tell,
-            log=lambda event, fields: LOG.warning(event, extra={"fields": dict(fields)}),
+            log=_log,
             parallel=parallel,
             fences=fences,
         )
@@ -113,6 +113,10 @@ def limits(settings: Settings) -> Limits:
         concurrency=settings.contacts.concurrency,
         pause_all=settings.pause_all,
     )
+
+
+def _log(event: str, fields: Mapping[str, Any]) -> None:
+    LOG.log(logging.INFO if event == "pass" else logging.WARNING, event, extra={"fields": dict(fields)})
 
 
 def _log_decision(fields: Mapping[str, Any]) -> None:
