@@ -30,7 +30,11 @@ class Common:
         """``settings.values.Settings``; loaded late, so that ``--help`` stays quick."""
         from reconciler.settings.load import load_settings
 
-        return load_settings(config=self.config)
+        settings = load_settings(config=self.config)
+        from reconciler.cli.logs import hide
+
+        hide(settings.secrets.known())
+        return settings
 
     def say(self, text: str) -> None:
         """A line for people, on stderr, unless quiet."""
@@ -104,6 +108,12 @@ class Outputs:
     """Where each rendering goes; None is standard output."""
 
     targets: tuple[tuple[str, Path | None], ...]
+
+    def check(self) -> None:
+        """Refuse a file that cannot be written, before anything is done that it should tell of."""
+        for _, file in self.targets:
+            if file is not None and not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
+                raise click.FileError(str(file), "its folder is missing or cannot be written")
 
     def write(self, render: Callable[[str], str]) -> None:
         """Render each format once and put it where it goes; files are replaced as a whole."""

@@ -61,6 +61,7 @@ def apply(
         raise UsageError(
             "there is no terminal to ask on, so nothing was done", hint="give --auto-approve, or a saved PLAN"
         )
+    outputs.check()
     settings, clock = common.settings(), Clock()
     check_allow(allow)
     allow = (*allow, *settings.allow)

@@ -45,6 +45,24 @@ def check_url(url: str, name: str, hosts: frozenset[str]) -> None:
         )
 
 
+def check_store(url: str, name: str, hosts: frozenset[str]) -> None:
+    """A file may not send the database's credentials to another host; a variable may."""
+    try:
+        parts = urlsplit(url)
+        named = [
+            (parts.hostname or "").lower(),
+            *(value.lower() for key, value in parse_qsl(parts.query) if key == "host"),
+        ]
+    except ValueError:
+        raise SettingsError(f"`{name}` is not a URL") from None
+    for host in named:
+        if host and not host.startswith("/") and host not in hosts:
+            raise SettingsError(
+                f"`{name}` leads to the host {host}, which a file may not choose",
+                hint=f"export RECONCILER_{name.upper()}=…, or RECONCILER_ALLOWED_HOSTS={host}",
+            )
+
+
 def holds_password(url: str) -> bool:
     """Whether a database URL carries a password, in its authority or as a parameter. An unreadable URL counts as one."""
     try:

@@ -61,6 +61,7 @@ def load_settings(
     cwd = Path.cwd() if cwd is None else cwd
     file = (cwd / config) if config is not None else _find(cwd)
     given = _read_settings(file) if file is not None else {}
+    stores = {key: value for (key, *_), value in given.items() if key in ("store", "ledger_store")}
     folder = file.parent if file is not None else cwd
     for group, kinds in _GROUPS.items():
         for key, kind in kinds.items():
@@ -71,6 +72,9 @@ def load_settings(
     settings = _build(given, environ, folder, file, allowed)
     for url, name in hosts.urls(settings):
         hosts.check_url(url, name, allowed)
+    for name, url in stores.items():
+        if given[name,] == url:  # no variable outranks it
+            hosts.check_store(url, name, allowed)
     return settings
 
 

@@ -153,3 +153,14 @@ def test_loopback_needs_no_permission_and_other_hosts_a_variable() -> None:
         cwd=Path("/"),
     )
     assert (it.birdeye.url, it.contacts.url) == ("http://127.0.0.1:8080", "https://Mirror.example.com/x")
+
+
+def test_a_file_may_not_send_the_databases_credentials_to_another_host(tmp_path: Path) -> None:
+    file = tmp_path / "reconciler.yaml"
+    for url in ("postgresql://app@db.example.com/r", "postgresql:///r?host=db.example.com"):
+        file.write_text(f"store: {url}\n")
+        with pytest.raises(SettingsError, match=r"leads to the host db\.example\.com"):
+            load_settings(cwd=tmp_path, environ={})
+        allowed = load_settings(cwd=tmp_path, environ={"RECONCILER_ALLOWED_HOSTS": "db.example.com"})
+        assert allowed.store == url
+        assert load_settings(cwd=tmp_path, environ={"RECONCILER_STORE": "postgresql://x@elsewhere.example.com/r"}).store
