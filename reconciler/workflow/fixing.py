@@ -69,7 +69,8 @@ def _fix_file(settings: Settings, file: File) -> list[str]:
     if not edits:
         return []
     authoring.write(settings.folder / file.file, raw[: len(raw) - len(text)] + made)
-    return [escaped(f"{file.file}:{text.count(chr(10), 0, it.start) + 1}: {it.said}") for it in edits]
+    plain = text.replace("\r\n", "\n")
+    return [escaped(f"{file.file}:{plain.count(chr(10), 0, it.start) + 1}: {it.said}") for it in edits]
 
 
 def fixed_text(text: str) -> tuple[str, tuple[Edit, ...]]:

@@ -175,6 +175,18 @@ def test_the_command_says_what_it_did_and_then_what_is_left(
     assert said.out.startswith("error[E214]: `Eastern` is not a time zone\n")
 
 
+def test_the_line_that_was_mended_is_told_also_where_lines_end_in_two_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "integrations").mkdir()
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "integrations" / "north.yaml"
+    file.write_bytes(swapped(SMB, ("time_zone:", "timezone:")).replace("\n", "\r\n").encode())
+    assert main.run(["validate", "--fix"]) == 0
+    assert file.read_bytes() == SMB.replace("\n", "\r\n").encode()
+    assert capsys.readouterr().err.startswith("integrations/north.yaml:11: renamed `timezone` to `time_zone`\n")
+
+
 def test_only_the_files_that_are_named_are_mended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
