@@ -33,22 +33,32 @@ def validate(paths: tuple[Path, ...], online: bool, fix: bool, strict: bool, out
         for line in mend(settings, paths, today):
             common.say(line)
     loaded = declarations.load(settings.declarations, shown_from=settings.folder, today=today, paths=paths or None)
-    found = loaded.problems
+    found, sources = loaded.problems, dict(loaded.sources)
+    unread: tuple[str, ...] = ()
     if online and not loaded.has_errors:
         from reconciler.workflow.online import online_problems
 
-        found = tuple(sorted((*found, *online_problems(settings, loaded, today)), key=lambda it: it.sort_key))
+        asked = online_problems(settings, loaded, today)
+        found = tuple(sorted((*found, *asked.problems), key=lambda it: it.sort_key))
+        unread = asked.unread
+        sources |= asked.sources
+    elif online:
+        unread = ("nothing was asked: mend the errors first",)
     outputs.write(
         lambda form: {
             "json": lambda: report.render_json(found),
             "github": lambda: report.render_github(found),
-            "text": lambda: report.render_text(found, loaded.sources, colour=use_colour()),
+            "text": lambda: report.render_text(found, sources, colour=use_colour()),
         }[form]()
     )
     errors = sum(it.severity is Severity.ERROR for it in found)
     warnings = sum(it.severity is Severity.WARNING for it in found)
     common.say(f"{len(loaded.files)} declarations: {errors} errors, {warnings} warnings")
-    return 1 if errors or (strict and warnings) else 0
+    for line in unread:
+        click.echo(f"error: could not be checked: {report.escaped(line)}", err=True)
+    if errors or (strict and warnings):
+        return 1
+    return 7 if unread else 0
 
 
 @click.command()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 from functools import cache
 
-from reconciler.core import codes_objections, codes_rules, codes_shape, codes_yaml
+from reconciler.core import codes_objections, codes_online, codes_rules, codes_shape, codes_yaml
 from reconciler.core.codes_examples import Explanation
 from reconciler.core.suggest import nearest
 
@@ -25,7 +25,13 @@ COMMAND_LINE_ONLY = frozenset({"adopt", "ambiguous-group", "group-vanished", "un
 @cache
 def registry() -> dict[str, Explanation]:
     """Every explanation by its code, in order."""
-    entries = (*codes_yaml.ENTRIES, *codes_shape.ENTRIES, *codes_rules.ENTRIES, *codes_objections.ENTRIES)
+    entries = (
+        *codes_yaml.ENTRIES,
+        *codes_shape.ENTRIES,
+        *codes_rules.ENTRIES,
+        *codes_online.ENTRIES,
+        *codes_objections.ENTRIES,
+    )
     return {it.code: it for it in entries}
 
 

@@ -69,6 +69,11 @@ class Positions(Mapping[declared.Path, Position]):
         self._text = text
         self._file = file
 
+    @property
+    def text(self) -> str:
+        """The whole file, for excerpts."""
+        return self._text
+
     def __getitem__(self, path: declared.Path) -> Position:
         places = _places(self._text)
         span = places.keys.get(path) if path in places.containers else places.values.get(path)
