@@ -102,6 +102,8 @@ class BusinessDrift:
     declared_fields: int = 0
     unverified_fields: int = 0
     unreadable_fields: int = 0
+    hidden: frozenset[tuple[str, str]] = frozenset()
+    """(object, path) of each declared field that no answer showed, whatever its class."""
 
     @property
     def checked_fields(self) -> int:
@@ -183,12 +185,11 @@ def merge(parts: Iterable[BusinessDrift], extra: Iterable[Finding]) -> list[Busi
             for it in more
             if it.kind == "unreadable" and it.declared
         }
-        hidden = {(it.object, it.path) for it in one.findings if it.kind == "unverified"}
         merged.append(
             replace(
                 one,
                 findings=ordered([*one.findings, *more]),
-                unverified_fields=one.unverified_fields - len(lost & hidden),
+                unverified_fields=one.unverified_fields - len(lost & one.hidden),
                 unreadable_fields=one.unreadable_fields + len(lost),
             )
         )

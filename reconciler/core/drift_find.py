@@ -80,7 +80,7 @@ class _Business:
         return self._done(everything)
 
     def _done(self, everything: Mapping[tuple[str, str], Value | None], unreadable: str = "") -> BusinessDrift:
-        hidden = len(set(everything) - self.shown)
+        hidden = frozenset(set(everything) - self.shown)
         return BusinessDrift(
             slug=self.planned.slug,
             business=self.planned.business,
@@ -88,8 +88,9 @@ class _Business:
             file=self.declared.file,
             unreadable=unreadable,
             declared_fields=len(everything),
-            unverified_fields=0 if unreadable else hidden,
-            unreadable_fields=hidden if unreadable else 0,
+            unverified_fields=0 if unreadable else len(hidden),
+            unreadable_fields=len(hidden) if unreadable else 0,
+            hidden=hidden,
         )
 
     def _add(self, object_: str, path: str, kind: FieldClass, **more: Any) -> None:

@@ -216,6 +216,7 @@ def test_coverage_never_rises_when_less_can_be_seen(data: st.DataObject) -> None
         everything = [it.checked_fields + it.unverified_fields + it.unreadable_fields for it in (before, after)]
         assert everything[0] == everything[1]
         assert after.unverified_fields >= 0
+        assert after.checked_fields >= 0
         assert after.unreadable_fields >= 0
         before = after
 
