@@ -199,7 +199,7 @@ def hidden(draw: Callable[..., Any], it: LiveBusiness) -> LiveBusiness:
     return LiveBusiness(it.business, tuple(groups), it.error, it.not_found, own)
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.data())
 def test_coverage_never_rises_when_less_can_be_seen(data: st.DataObject) -> None:
     world = data.draw(worlds())
