@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+DELIVER = "deliver"
+"""In place of a command: deliver what a ledger has planned, see ``outbox_driver``."""
 
 
 class Child:
@@ -116,6 +118,7 @@ class Nursery:
 
 def _child(asked: dict[str, Any]) -> None:
     from reconciler.cli import main
+    from tests.faults import outbox_driver
 
     os.chdir(asked["cwd"])
     os.environ.clear()
@@ -126,7 +129,8 @@ def _child(asked: dict[str, Any]) -> None:
         os.close(opened)
     if asked["limit"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (asked["limit"], asked["limit"]))
-    code = main.run(list(asked["arguments"]))
+    command, *rest = asked["arguments"]
+    code = outbox_driver.run(rest) if command == DELIVER else main.run([command, *rest])
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -137,6 +141,7 @@ def _serve() -> None:
     import sqlalchemy.dialects.sqlite  # noqa: F401
 
     from reconciler.cli import keeping, reconcile, reconcile_apply  # noqa: F401
+    from tests.faults import outbox_driver  # noqa: F401
 
     numbers: dict[int, int] = {}
     pending = b""
