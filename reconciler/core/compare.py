@@ -175,7 +175,14 @@ def _row(
     follows_group: bool = False,
 ) -> Row:
     live_value = shown if isinstance(shown, Value) else None
-    if not exists:
+    # A receipt of the object holds every field that was ever sent or assumed: what it lacks was declared since.
+    is_new_field = (
+        receipt is not None
+        and bool(receipt.fields)
+        and receipt.field(path) is None
+        and shown is verdict.Hidden.NOT_SHOWN
+    )
+    if not exists or is_new_field:
         judged = verdict.Judged("different", "not_applied_yet")
     else:
         judged = verdict.judge(
