@@ -133,15 +133,34 @@ class _Maker:
         base = Write("Gu", "group", change.business, (change.id,), group.group_id)
         first = second = None
         if properties:
+            # That properties are upserted by key is an inference: a server that replaces the list must lose nothing.
+            kept = [row for row in self.planned.group_rows if self._is_kept(row, properties)]
+            handled = {row.key for row in self.planned.group_rows}
+            undeclared = [
+                Outgoing(it.key, it.value, secure=it.secure)
+                for it in group.properties or ()
+                if it.key not in handled and it.value is not None and not it.is_masked
+            ]
             first = replace(
                 base,
-                properties=tuple(self._outgoing(row, None) for row in properties),
-                sent=self._sent(properties),
+                properties=(*(self._outgoing(row, None) for row in (*properties, *kept)), *undeclared),
+                sent=self._sent((*properties, *kept)),
                 dropped=tuple(row.path for row in properties if row.reset),
             )
         if triggers:
             second = replace(base, triggers=self.planned.want.triggers or (), sent=self._sent(triggers))
         return first, second
+
+    @staticmethod
+    def _is_kept(row: Row, changed: list[Row]) -> bool:
+        """A declared property that is as it should be, sent again beside the ones that change."""
+        return (
+            row.key in nextech.BY_KEY
+            and row not in changed
+            and row.after is not None
+            and not row.impossible
+            and not row.judged.never_sent
+        )
 
     def mapping(self, change: Change, one: resolve.LocationInput) -> Write:
         """One M+ with everything known of the location: declared, in force, live and undeclared."""
@@ -195,7 +214,7 @@ class _Maker:
             return [
                 Outgoing(it.key, it.value, secure=it.secure)
                 for it in have.properties
-                if it.key not in handled and not it.is_masked
+                if it.key not in handled and it.value is not None and not it.is_masked
             ]
         if not one.sight.exists:
             return []
