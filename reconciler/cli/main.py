@@ -37,6 +37,7 @@ SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
             "accept": ("drift:accept", "agree with a difference for a while"),
             "import": ("adopting:import_", "live state to declarations"),
             "lookup": ("lookup:lookup", "triggers, groups, locations, practitioners as they are live"),
+            "probe": ("inspect:probe", "record which parts of the APIs show what"),
             "forget": ("keeping:forget", "forget what was applied; nothing live changes"),
             "lock": ("keeping:lock", "who holds the lock, and releasing it"),
             "store": ("keeping:store", "migrate, copy, check, rekey"),
@@ -61,6 +62,7 @@ SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
         {
             "demo": ("demo:demo", "the whole story against a sandbox, in a minute"),
             "sandbox": ("serve:sandbox", "both remote APIs, emulated on loopback"),
+            "doctor": ("inspect:doctor", "check settings, store, keys, hosts and APIs"),
             "completion": ("serve:completion", "shell completion for bash, zsh or fish"),
         },
     ),
