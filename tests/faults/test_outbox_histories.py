@@ -17,8 +17,9 @@ from reconciler.errors import StoreError
 from reconciler.store import ledger_people
 from reconciler.store.database import Store, open_store
 from reconciler.sync import deliver, settle
+from reconciler.sync.deliver import Account
 from tests.faults.model_birdeye import WORDS, Birdeye, Clock, Process, Word
-from tests.ledgers import ACCOUNTS, NOW, Desk
+from tests.ledgers import API_KEY, NOW, PARENT, Desk
 
 SETTLE_SECONDS = 30
 VISITS = st.lists(st.integers(0, 5), min_size=1, max_size=6, unique=True)
@@ -60,6 +61,8 @@ class World:
 
     def __init__(self, store: Store, number: int) -> None:
         self.desk = Desk(store, practice_id=f"practice-{number}")
+        self.business = PARENT + 1 + number
+        self.accounts = {self.business: Account(PARENT, API_KEY)}
         self.clock = Clock(NOW)
         self.birdeye = Birdeye(self.clock)
         self.visits: set[int] = set()
@@ -68,7 +71,12 @@ class World:
         # Visits 4 and 5 are second ones of patients 0 and 1 on the same day; 2 and 3 are of one patient on two days.
         patients = {4: 0, 5: 1, 3: 2}
         entries = [
-            self.desk.entry(it, patient=patients.get(it), day=(NOW - timedelta(days=1 + (it == 3))).date())
+            self.desk.entry(
+                it,
+                patient=patients.get(it),
+                business=self.business,
+                day=(NOW - timedelta(days=1 + (it == 3))).date(),
+            )
             for it in visits
         ]
         self.desk.record(entries, pass_id=f"pass-{self.clock.at.timestamp()}", now=self.clock.at)
@@ -84,8 +92,10 @@ class World:
         ledger: Any = process
         try:
             settle.adopt_orphans(ledger, self.desk.practice, now=self.clock.now())
-            settle.settle_unknown(delivery, self.birdeye, self.desk.practice, ACCOUNTS, settle_seconds=SETTLE_SECONDS)
-            deliver.deliver(delivery, self.desk.practice, ACCOUNTS)
+            settle.settle_unknown(
+                delivery, self.birdeye, self.desk.practice, self.accounts, settle_seconds=SETTLE_SECONDS
+            )
+            deliver.deliver(delivery, self.desk.practice, self.accounts)
         except StoreError:
             assert process.is_dead
 
@@ -111,8 +121,10 @@ class World:
     def lost(self) -> set[int]:
         """Visits to be sent that were neither contacted nor are listed for a person."""
         with self.desk.store.read() as connection:
-            listed = ledger_people.held(connection, keys=self.desk.keys, states=("held", "failed"))
-        mine = {it.visit.appointment for it in listed if it.visit.practice == self.desk.practice}
+            listed = ledger_people.held(
+                connection, keys=self.desk.keys, states=("held", "failed"), businesses=[self.business]
+            )
+        mine = {it.visit.appointment for it in listed}
         lost = set()
         for number in self.visits:
             row = self.desk.row(number)

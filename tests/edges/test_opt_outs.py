@@ -1,0 +1,74 @@
+"""The opt-out feed is read once for all who ask, whole once a day, and by its additions in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import pytest
+
+from reconciler.clients.contacts import OptOut
+from reconciler.core.fhir_models import Patient, Telecom
+from reconciler.core.phi import Phi
+from reconciler.errors import RemoteError
+from reconciler.sync.opt_outs import OptOutFeeds
+from tests.ledgers import NOW, PARENT
+
+DAY = timedelta(days=1)
+
+
+class Feed:
+    """A feed with one entry a read, and a note of what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[datetime, datetime]] = []
+        self.entries: list[OptOut] = []
+        self.fails = False
+
+    def opt_outs(self, business: int, api_key: str, *, start: datetime, end: datetime) -> Iterator[tuple[OptOut, ...]]:
+        assert (business, api_key) == (PARENT, "key")
+        self.asked.append((start, end))
+        yield tuple(self.entries)
+        if self.fails:
+            raise RemoteError("the feed failed", method="POST", path="/")
+
+
+def out(email: str, channel: Literal["email", "text", "blocked"] = "email", *categories: str) -> OptOut:
+    return OptOut("77", channel, email, None, frozenset(categories))
+
+
+def patient(email: str) -> Patient:
+    return Patient(id=Phi("p"), telecoms=(Telecom("email", "home", None, Phi(email)),))
+
+
+def test_the_feed_is_whole_once_a_day_and_grows_in_between() -> None:
+    feed, at = Feed(), [NOW]
+    feeds = OptOutFeeds(feed, now=lambda: at[0])
+    feed.entries = [out("one@example.com"), out("two@example.com", "email", "marketing")]
+    found = feeds.of(PARENT, "key", "US")
+    assert found.has(patient("ONE@example.com"), "US")
+    assert not found.has(patient("two@example.com"), "US")
+    assert feeds.of(PARENT, "key", "CA").has(patient("one@example.com"), "CA")
+    assert feed.asked == [(NOW - 30 * DAY, NOW)]
+    at[0] = NOW + timedelta(hours=2)
+    feed.entries = [out("two@example.com", "blocked")]
+    found = feeds.of(PARENT, "key", "US")
+    assert found.has(patient("one@example.com"), "US")
+    assert found.has(patient("two@example.com"), "US")
+    assert feed.asked[1:] == [(NOW - timedelta(minutes=5), at[0])]
+    at[0] = NOW + DAY
+    assert not feeds.of(PARENT, "key", "US").has(patient("one@example.com"), "US")
+    assert feed.asked[2:] == [(NOW - 29 * DAY, at[0])]
+    assert repr(feeds) == "<opt-out feeds of 1 accounts>"
+
+
+def test_half_a_feed_is_no_feed() -> None:
+    feed = Feed()
+    feeds = OptOutFeeds(feed, now=lambda: datetime(2026, 11, 24, tzinfo=UTC))
+    feed.entries, feed.fails = [out("one@example.com")], True
+    for _ in range(2):
+        with pytest.raises(RemoteError, match="the feed failed"):
+            feeds.of(PARENT, "key", "US")
+    feed.fails = False
+    assert feeds.of(PARENT, "key", "US").has(patient("one@example.com"), "US")
