@@ -26,12 +26,15 @@ def receipts(
 ) -> tuple[ObjectReceipt, ...]:
     """One for the group and for each location that is declared and not released.
 
-    A field that was not shown gets an *assumed* receipt, so that the next edit of it is sent; a secret neither shown nor
-    resolved gets none (``resolves`` is asked with the full fingerprint). ``created`` and ``was_active`` of an earlier receipt of ours are kept.
+    A field that was not shown gets an *assumed* receipt, so that the next edit of it is sent. Where a secret is neither
+    shown nor resolved (``resolves`` is asked with the full fingerprint) the object's receipt has no field at all: one that
+    had some, and not this one, would say that the secret was declared since and is to be sent. ``created`` and
+    ``was_active`` of an earlier receipt of ours are kept.
     """
 
-    def one(kind: ObjectKind, business: int, fields: list[FieldReceipt], active: bool) -> ObjectReceipt:
+    def one(kind: ObjectKind, business: int, found: list[FieldReceipt | None], active: bool) -> ObjectReceipt:
         old = before.get((kind, business))
+        fields = [] if None in found else [it for it in found if it is not None]
         return ObjectReceipt(
             kind=kind,
             business=business,
@@ -69,7 +72,7 @@ def receipts(
     if want.triggers is not None:
         found.append(field("triggers", compare.trigger_value(want.triggers), None, is_shown=True))
     found += [field(f"properties.{key}", value, group.properties) for key, value in want.properties.items()]
-    result = [one("group", want.business, [it for it in found if it is not None], False)]
+    result = [one("group", want.business, found, False)]
     for it in want.mappings:
         if it.business not in mappings:
             continue
@@ -82,5 +85,5 @@ def receipts(
             field(f"properties.{key}", value, properties) for key, value in it.properties.items() if not it.released
         ]
         was_active = bool(have.active) if have is not None else False
-        result.append(one("mapping", it.business, [it for it in found if it is not None], was_active))
+        result.append(one("mapping", it.business, found, was_active))
     return tuple(result)
