@@ -365,8 +365,9 @@ class _Pass:
             try:
                 counts = self._counts(one)
             except errors.InternalError as error:
-                status, detail, counts = "error", error.message, Counts()
-                self.is_read = False
+                counts = Counts()
+                if failure is None:  # a pass that broke off has visits without an outcome; another one must not
+                    status, detail, self.is_read = "error", error.message, False
             window = one.window
             reports.append(
                 LocationReport(
