@@ -48,7 +48,7 @@ def plan(
     PATH selects files or folders of the declarations; rules that look across files still see all of them.
     """
     settings, clock = common.settings(), Clock()
-    loaded = load_declarations(settings, clock, paths)
+    loaded = load_declarations(settings, clock, paths, cached=changed_since is not None)
     if changed_since is not None:
         from reconciler.workflow.changed import select_changed
 

@@ -13,10 +13,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from reconciler.core import declared, lint, model
 from reconciler.core.problems import Position, Problem, Severity
 from reconciler.core.suggest import nearest, quoted
 from reconciler.declarations import files, shape, yaml_events
+from reconciler.declarations.cache import Cache, Memo
 
 SLUG = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 LONGEST_SLUG = 100
@@ -63,11 +66,12 @@ class Positions(Mapping[declared.Path, Position]):
     A mapping or list is at its key; an item of a list at its first character.
     """
 
-    __slots__ = ("_file", "_text")
+    __slots__ = ("_file", "_memo", "_text")
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, memo: Memo | None = None) -> None:
         self._text = text
         self._file = file
+        self._memo: Memo = {} if memo is None else memo
 
     @property
     def text(self) -> str:
@@ -75,9 +79,13 @@ class Positions(Mapping[declared.Path, Position]):
         return self._text
 
     def __getitem__(self, path: declared.Path) -> Position:
+        known = self._memo.get(path)
+        if known is not None:
+            return Position(self._file, *known)
         places = _places(self._text)
         span = places.keys.get(path) if path in places.containers else places.values.get(path)
         span = span or places.values.get(path) or places.keys[path]
+        self._memo[path] = (span[0], span[1])
         return Position(self._file, span[0], span[1])
 
     def __iter__(self) -> Iterator[declared.Path]:
@@ -93,11 +101,13 @@ def _places(text: str) -> yaml_events.Places:
     return yaml_events.read(text, "").places
 
 
-def load(root: Path, *, shown_from: Path, today: date, paths: Sequence[Path] | None = None) -> Loaded:
+def load(
+    root: Path, *, shown_from: Path, today: date, paths: Sequence[Path] | None = None, cache_file: Path | None = None
+) -> Loaded:
     """Read every declaration below ``root``; ``paths`` (files or folders below it) only says which are selected.
 
     The whole folder is always read: rules look across files. ``shown_from`` is the folder that paths in messages start
-    at. Nothing is resolved, no network is used. A folder that is missing or has no declaration is the problem ``E118``.
+    at. Nothing is resolved, no network is used. ``cache_file`` keeps what was parsed and changes no result. A folder that is missing or has no declaration is the problem ``E118``.
     """
     root, shown_from = _absolute(root), _absolute(shown_from)
     prefix = _prefix(root, shown_from)
@@ -105,8 +115,12 @@ def load(root: Path, *, shown_from: Path, today: date, paths: Sequence[Path] | N
     gc.disable()  # many small objects, none of them garbage: the collector costs half the time
     try:
         found, missing = files.read_folder(root, below=shown_from, prefix=prefix)
-        readings = [_read(it, prefix) for it in found]
-        return _together(readings, missing, prefix, today, _Selection(root, paths, prefix))
+        cache = Cache(cache_file) if cache_file is not None else None
+        readings = [_read(it, prefix, cache) for it in found]
+        loaded = _together(readings, missing, prefix, today, _Selection(root, paths, prefix))
+        if cache is not None:
+            cache.save()  # now, when the rules have asked for their places
+        return loaded
     finally:
         if was_enabled:
             gc.enable()
@@ -123,7 +137,7 @@ class _Reading:
     problems: list[Problem] = field(default_factory=list)
 
 
-def _read(found: files.Found, prefix: str) -> _Reading:
+def _read(found: files.Found, prefix: str, cache: Cache | None) -> _Reading:
     name = files.shown_path(prefix + found.relative)
     slug = files.shown_path(found.relative).rpartition("/")[2].rpartition(".")[0]
     if found.content is None:
@@ -134,11 +148,16 @@ def _read(found: files.Found, prefix: str) -> _Reading:
     text = yaml_events.decode(found.content, name)
     if isinstance(text, Problem):
         return _Reading(found.relative, File(name, slug, None, digest), problems=[text])
-    quick, value = yaml_events.read_quickly(text)
-    checked = shape.check(value) if quick else None
+    memo: Memo = {}
+    checked: model.Declaration | ValidationError | None = cache.get(digest, memo) if cache is not None else None
+    if checked is None:
+        quick, value = yaml_events.read_quickly(text)
+        checked = shape.check(value) if quick else None
+        if cache is not None and isinstance(checked, model.Declaration):
+            cache.put(digest, value, memo)
     reading = _Reading(found.relative, File(name, slug, None, digest), text)
     if isinstance(checked, model.Declaration):
-        reading.declared = declared.Declared(slug, name, checked, Positions(text, name))
+        reading.declared = declared.Declared(slug, name, checked, Positions(text, name, memo))
         reading.file = File(name, slug, checked.business, digest)
     else:
         value, reading.problems = _why_not(text, name)

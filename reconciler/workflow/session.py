@@ -56,10 +56,16 @@ class Session:
         )
 
 
-def load_declarations(settings: Settings, clock: Clock, paths: tuple[Path, ...] = ()) -> Loaded:
-    """Every declaration; ``paths`` only says which are selected."""
+def load_declarations(
+    settings: Settings, clock: Clock, paths: tuple[Path, ...] = (), *, cached: bool = False
+) -> Loaded:
+    """Every declaration; ``paths`` only says which are selected. ``cached`` keeps what was parsed in ``.reconciler``."""
     return declarations.load(
-        settings.declarations, shown_from=settings.folder, today=clock.now().date(), paths=paths or None
+        settings.declarations,
+        shown_from=settings.folder,
+        today=clock.now().date(),
+        paths=paths or None,
+        cache_file=settings.folder / ".reconciler" / "declarations.jsonl" if cached else None,
     )
 
 
