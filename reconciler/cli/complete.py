@@ -78,3 +78,40 @@ def complete_allowances(context: click.Context, parameter: click.Parameter, inco
         return []
     offered = [*(["run"] if "run".startswith(rest) else []), *slugs(folder(Path.cwd()), rest)]
     return [CompletionItem(f"{code}:{it}") for it in offered[:MOST_OFFERED]]
+
+
+_LOOK_UPS = ("triggers", "groups", "locations", "practitioners", "tags")
+_TAKE_SLUGS = frozenset({"accept", "authorize", "forget", "import", "pause", "probe", "resume", "status", "sync"})
+_TAKE_OPTIONS = frozenset({"apply", "plan"})
+_OPTIONS = {"--allow": complete_allowances, "--reassert": complete_slugs}
+
+
+def stand_in(name: str) -> click.Command | None:
+    """A command with only what completes slugs and codes, for one whose module takes half a second to load.
+
+    None where the command itself must be asked: for the names of its options, or another value.
+    """
+    last = (os.environ.get("COMP_WORDS", "").split() or [""])[-1]  # noqa: TID251 - click's way to be asked
+    if last.startswith("-") and last not in _OPTIONS:
+        return None
+    if name == "lookup":
+        commands = {it: _taking_slugs(it) for it in _LOOK_UPS}
+        return click.Group(name, commands=commands)
+    if name in _TAKE_SLUGS:
+        return _taking_slugs(name)
+    if name in _TAKE_OPTIONS and (last in _OPTIONS or _is_value_of_option()):
+        options: list[click.Parameter] = [
+            click.Option([option], multiple=True, shell_complete=complete) for option, complete in _OPTIONS.items()
+        ]
+        return click.Command(name, params=options, context_settings={"ignore_unknown_options": True})
+    return None
+
+
+def _is_value_of_option() -> bool:
+    words = os.environ.get("COMP_WORDS", "").split()  # noqa: TID251
+    return len(words) > 1 and words[-2] in _OPTIONS
+
+
+def _taking_slugs(name: str) -> click.Command:
+    argument = click.Argument(["targets"], nargs=-1, shell_complete=complete_slugs)
+    return click.Command(name, params=[argument], context_settings={"ignore_unknown_options": True})

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from reconciler.cli.complete import complete_slugs
 from reconciler.cli.options import Common, Outputs, common, output_option
 from reconciler.clock import Clock
 from reconciler.errors import StoreError, UsageError
@@ -23,7 +24,7 @@ def _open(common: Common, *, write: bool) -> tuple[Any, Store]:
 
 
 @click.command()
-@click.argument("slug")
+@click.argument("slug", shell_complete=complete_slugs)
 @click.option("--location", type=int, metavar="BUSINESS", help="Only this location.")
 @common
 def forget(slug: str, location: int | None, common: Common) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from reconciler.cli.complete import complete_slugs
 from reconciler.cli.console import Progress, use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option, write_file
 from reconciler.clock import Clock
@@ -20,7 +21,12 @@ from reconciler.workflow.session import load_declarations, open_session
 
 paths_argument = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 reassert_option = click.option(
-    "--reassert", "reassert", multiple=True, metavar="SLUG", help="Send again what cannot be seen of a business."
+    "--reassert",
+    "reassert",
+    multiple=True,
+    metavar="SLUG",
+    shell_complete=complete_slugs,
+    help="Send again what cannot be seen of a business.",
 )
 
 
@@ -64,7 +70,7 @@ def plan(
             on_read=lambda business: progress.step(),
         )
         with session as it:
-            made = planning.make(it.inputs)
+            made = planning.make_in_batches(it.inputs)
     if out is not None:
         write_file(out, documents.plan_document(made.plan))
     allowed = applying.allowances(
@@ -143,7 +149,7 @@ def check_plan(plan_file: Path, outputs: Outputs, common: Common) -> int:
     check_base(document, settings.birdeye.url, loaded.digest, clock)
     loaded = within(loaded, document)
     with open_session(settings, clock, write=False, loaded=loaded) as it:
-        made = planning.make(it.inputs)
+        made = planning.make_in_batches(it.inputs)
     if made.plan.unreadable:
         common.say("the live state could not be read: " + "; ".join(f"{s}: {w}" for s, w in made.plan.unreadable))
         return 7

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from reconciler.cli.complete import complete_allowances
 from reconciler.cli.console import Progress, confirm_yes, is_terminal, use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option
 from reconciler.cli.reconcile import check_base, check_slugs, read_plan_file, reassert_option, within
@@ -38,7 +39,13 @@ LOCK_WAIT_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
     help="Plan anew, and go on only with what this reviewed plan holds.",
 )
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
-@click.option("--allow", multiple=True, metavar="CODE:SLUG", help="Allow an objection by name. Repeatable.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="CODE:SLUG",
+    shell_complete=complete_allowances,
+    help="Allow an objection by name. Repeatable.",
+)
 @reassert_option
 @click.option("--lock-timeout", type=click.FloatRange(min=0), default=0.0, metavar="S", help="Wait for the lock.")
 @output_option("text", "json")
