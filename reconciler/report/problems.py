@@ -92,6 +92,9 @@ def render_github(problems: Sequence[Problem]) -> str:
 
 def escaped(text: str) -> str:
     """``text`` with every character that a terminal or reader could act on written as an escape."""
+    if "##[" in text:
+        # A job's log takes ``##[command]`` anywhere in a line for an order to the runner.
+        text = text.replace("##[", "#\\x23[")
     if text.isascii() and text.isprintable():
         return text
     return "".join(it if _is_harmless(it) else _escape(it) for it in text)
