@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli import demo_sync
 from reconciler.cli.console import use_colour
 from reconciler.cli.options import Common, common
 from reconciler.sandbox import changes
@@ -30,7 +32,9 @@ class Story:
         self.folder = folder
         kept = {key: value for key, value in os.environ.items() if not key.startswith("RECONCILER_")}  # noqa: TID251
         kept.pop("CI", None)
-        self._environ = {**kept, **variables(server), "RECONCILER_ACTOR": "demo"}
+        # The sandbox bears more than the real API: nobody should wait for a quota that is not there.
+        rates = {"RECONCILER_CONTACTS_REQUESTS_PER_SECOND": "1000", "RECONCILER_NEXTECH_REQUESTS_PER_SECOND": "1000"}
+        self._environ = {**kept, **variables(server), **rates, "RECONCILER_ACTOR": "demo"}
         if use_colour():
             self._environ["FORCE_COLOR"] = "1"
 
@@ -41,7 +45,7 @@ class Story:
 
     def run(self, *arguments: str, expect: int = 0, shown: int | None = None) -> str:
         """One command, echoed and shown (its last ``shown`` lines); another exit code ends the demo."""
-        click.echo(f"$ reconciler {' '.join(arguments)}")
+        click.echo(f"$ reconciler {shlex.join(arguments)}")
         found = subprocess.run(  # noqa: S603 - our own program
             [sys.executable, "-m", "reconciler", *arguments],
             cwd=self.folder,
@@ -75,7 +79,7 @@ class Story:
 @click.option("--folder", type=click.Path(path_type=Path), help="Where to work, instead of a new temporary folder.")
 @common
 def demo(folder: Path | None, common: Common) -> int:
-    """Sandbox, validate, plan, apply, plan again; then somebody changes something behind the tool's back."""
+    """Sandbox, validate, plan, apply, plan again, a change behind the tool's back; then the syncs of what was applied."""
     started = time.monotonic()
     if not SAMPLES.is_dir():
         raise click.ClickException(f"the sample declarations are not at {SAMPLES}: run the demo from a checkout")
@@ -87,6 +91,7 @@ def demo(folder: Path | None, common: Common) -> int:
     with serve(SandboxOptions(dialect="rich")) as server:
         story = Story(server, where)
         tell(story, server)
+        demo_sync.tell(story, server)
         click.echo("")
         story.heading(f"Done in {time.monotonic() - started:.0f} s. Everything is in {where}")
     click.echo(NEXT.format(folder=where))

@@ -210,6 +210,7 @@ class Runner:
                     (now - it.mark).total_seconds() if it.mark is not None else None,
                 )
                 for it in states.values()
+                if it.status not in ("inactive", "platform")
             ),
             states=by_state,
             oldest_due_seconds=max((now - self._due[0].since).total_seconds(), 0.0) if self._due else 0.0,

@@ -20,8 +20,8 @@ from reconciler.store import (
     audit,
     in_force,
     ledger,
+    ledger_lookup,
     ledger_outbox,
-    ledger_people,
     sync_facts,
     sync_marks,
     sync_practices,
@@ -183,7 +183,7 @@ def why(opened: Ledger, appointment: str, *, business: int | None = None) -> tup
         pairs = [(it, names.appointment(it, wanted)) for it in ledger.practices(connection)]
         found = ledger.why(connection, pairs, business=business)
         if not found and _ROW_ID.fullmatch(appointment.strip()):
-            found = ledger_people.find(connection, [appointment.strip()])
+            found = ledger_lookup.by_short_id(connection, appointment.strip())
     if not found:
         raise NotKnown(
             "the ledger has no decision on this appointment",
@@ -302,7 +302,7 @@ def resume(opened: Ledger, name: str | None, *, by: str, reason: str, now: datet
         given_up = 0
         if touched:
             given_up = ledger_outbox.discard_planned(connection, [it.business for it in touched], now=now)
-        for place in touched:
+        for place in (it for it in touched if it.claims):
             _raise_floor(connection, place, now)
         pauses = sync_practices.pauses(connection)
     still = tuple(it.business for it in members if taking.paused(it, pauses, all_paused=False) is not None)
