@@ -190,6 +190,14 @@ VISITS: Final = Table(
     Index("visits_state", "state", "business"),
     Index("visits_business", "business", "decided_at"),
     Index(
+        "visits_planned",
+        "practice",
+        "start",
+        "appointment",
+        sqlite_where=text("state = 'planned'"),
+        postgresql_where=text("state = 'planned'"),
+    ),
+    Index(
         "visits_one_a_day",
         "business",
         "practice",

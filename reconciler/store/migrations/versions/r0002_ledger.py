@@ -40,6 +40,13 @@ def upgrade() -> None:
     op.create_index("visits_state", "visits", ["state", "business"])
     op.create_index("visits_business", "visits", ["business", "decided_at"])
     op.create_index(
+        "visits_planned",
+        "visits",
+        ["practice", "start", "appointment"],
+        sqlite_where=sa.text("state = 'planned'"),
+        postgresql_where=sa.text("state = 'planned'"),
+    )
+    op.create_index(
         "visits_one_a_day",
         "visits",
         ["business", "practice", "patient", "day"],
