@@ -163,7 +163,7 @@ class _Run:
         for it in seen.locations:
             if one.kind == "mapping" and it.want.business == one.business:
                 rows = list(it.rows) if it.sight.have is not None and it.sight.have.group_id == group_id else []
-        paths = {it.path for it in one.sent}
+        paths = {it.path for it in one.sent if not it.assumed}
         mine = [row for row in rows if row.path in paths]
         if len(mine) < len(paths) or not mine or any(row.judged.verdict != "same" for row in mine):
             return False

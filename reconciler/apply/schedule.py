@@ -35,6 +35,8 @@ class Sent:
     path: str
     fingerprint: str
     follows_group: bool = False
+    assumed: bool = False
+    """The write does not carry it: declared, never sent, and known to be declared from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +146,18 @@ class _Maker:
             first = replace(
                 base,
                 properties=(*(self._outgoing(row, None) for row in (*properties, *kept)), *undeclared),
-                sent=self._sent((*properties, *kept)),
+                sent=(*self._sent((*properties, *kept)), *self._assumed(wanted)),
                 dropped=tuple(row.path for row in properties if row.reset),
             )
         if triggers:
-            second = replace(base, triggers=self.planned.want.triggers or (), sent=self._sent(triggers))
+            sent = (*self._sent(triggers), *self._assumed(wanted))
+            second = replace(base, triggers=self.planned.want.triggers or (), sent=sent)
         return first, second
+
+    def _assumed(self, wanted: set[str]) -> tuple[Sent, ...]:
+        """Declared fields that this update leaves as they are, unseen: the first receipt of the object knows them."""
+        rows = [it for it in self.planned.group_rows if it.judged.never_sent and it.path not in wanted]
+        return tuple(replace(it, assumed=True) for it in self._sent(rows))
 
     @staticmethod
     def _is_kept(row: Row, changed: list[Row]) -> bool:

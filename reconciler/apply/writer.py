@@ -152,7 +152,7 @@ class Writer:
     def _fields(self, one: Write, at: datetime) -> tuple[FieldReceipt, ...]:
         deps = self.deps
         return tuple(
-            FieldReceipt(it.path, it.fingerprint, at, deps.plan_id, deps.commit, follows_group=it.follows_group)
+            FieldReceipt(it.path, it.fingerprint, at, deps.plan_id, deps.commit, it.assumed, it.follows_group)
             for it in one.sent
         )
 

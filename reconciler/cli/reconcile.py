@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import click
 from reconciler.cli.complete import complete_slugs
 from reconciler.cli.console import Progress, use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option, write_file
+from reconciler.cli.reports import PLAN_FORMS, plan_in
 from reconciler.clock import Clock
 from reconciler.core import saved
 from reconciler.errors import ReconcilerError, Stale
 from reconciler.report import documents
-from reconciler.report.plan_text import render_plan
+from reconciler.report.plan_text import PlanView, render_plan
 from reconciler.workflow import applying, planning
 from reconciler.workflow.session import load_declarations, open_session
 
@@ -37,7 +39,7 @@ reassert_option = click.option(
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 where there are changes.")
 @click.option("--changed-since", metavar="REF", help="Only files that differ from a git reference.")
 @reassert_option
-@output_option("text", "json")
+@output_option(*PLAN_FORMS)
 @common
 def plan(
     paths: tuple[Path, ...],
@@ -77,16 +79,18 @@ def plan(
         [(one.code, it.slug) for it in made.world.declared for one in it.declaration.allow], settings.allow
     )
     view = documents.view_of_plan(made.plan, allowed)
-    outputs.write(
-        lambda form: (
-            documents.plan_document(made.plan)
-            if form == "json"
-            else render_plan(view, colour=use_colour(), summary_only=summary_only)
-        )
-    )
+    outputs.write(lambda form: _render(form, view, made.plan.to_json, summary_only=summary_only))
     if made.plan.unreadable:
         return 7
     return 2 if detailed_exitcode and made.plan.changes else 0
+
+
+def _render(form: str, view: PlanView, document: Callable[[], dict[str, Any]], *, summary_only: bool) -> str:
+    if form == "json":
+        return documents.to_text(document())
+    if form == "text":
+        return render_plan(view, colour=use_colour(), summary_only=summary_only)
+    return plan_in(form, view, document())
 
 
 def check_slugs(loaded: Any, slugs: tuple[str, ...], option: str) -> None:
@@ -117,7 +121,7 @@ def read_plan_file(file: Path) -> dict[str, Any]:
 @click.command()
 @click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
 @click.option("--summary", "summary_only", is_flag=True, help="One line per change.")
-@output_option("text", "json")
+@output_option(*PLAN_FORMS)
 @common
 def show(plan_file: Path, summary_only: bool, outputs: Outputs, common: Common) -> int:
     """Render a saved plan. A stale one is shown too, with a word on it."""
@@ -127,13 +131,7 @@ def show(plan_file: Path, summary_only: bool, outputs: Outputs, common: Common) 
     elif saved.is_expired(document, Clock().now()):
         common.say(f"warning: {plan_file} expired at {document['expires_at']}; `apply` will refuse it")
     view = documents.view_of_document(document)
-    outputs.write(
-        lambda form: (
-            documents.to_text(document)
-            if form == "json"
-            else render_plan(view, colour=use_colour(), summary_only=summary_only)
-        )
-    )
+    outputs.write(lambda form: _render(form, view, lambda: document, summary_only=summary_only))
     return 7 if view.summary.unreadable else 0
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from reconciler.core import in_force, resolve
@@ -41,25 +42,37 @@ WIDE_TRIGGER_LOCATIONS = 20
 BACKLOG_DAYS = 14
 
 
-def find(world: World, planned: Iterable[Planned]) -> tuple[Objection, ...]:
-    """Every objection of the run, sorted by code and slug."""
-    planned = tuple(planned)
-    found: list[Objection] = [it for one in planned for it in one.objections]
-    deactivated = active = 0
-    for one in planned:
-        if one.unreadable or one.candidate is None:
-            continue
-        before = {it.want.business for it in one.locations if was_active(world, one, it)}
-        after = {it.want.business for it in one.locations if it.want.active and not it.want.released}
-        stopped = {it.business for it in one.changes if it.kind == "mapping" and it.action == "deactivate"} & before
-        deactivated += len(stopped)
-        active += len(before)
-        found += _deactivations(one, stopped, before, after)
-        if one.changes or any(it.unknown_filters for it in one.locations):  # nothing changes, nothing is dangerous
-            found += _dangers(world, one)
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The objections to one business, and how many of its active locations stop."""
+
+    objections: tuple[Objection, ...]
+    stopped: int = 0
+    active: int = 0
+
+
+def of_business(world: World, one: Planned) -> Judged:
+    """Everything that can be said without the rest of the run."""
+    if one.unreadable or one.candidate is None:
+        return Judged(one.objections)
+    found = list(one.objections)
+    before = {it.want.business for it in one.locations if was_active(world, one, it)}
+    after = {it.want.business for it in one.locations if it.want.active and not it.want.released}
+    stopped = {it.business for it in one.changes if it.kind == "mapping" and it.action == "deactivate"} & before
+    found += _deactivations(one, stopped, before, after)
+    if one.changes or any(it.unknown_filters for it in one.locations):  # nothing changes, nothing is dangerous
+        found += _dangers(world, one)
+    return Judged(tuple(found), len(stopped), len(before))
+
+
+def of_run(world: World, judged: Iterable[Judged]) -> tuple[Objection, ...]:
+    """All of them, those of the whole run included, sorted by code and slug."""
+    judged = tuple(judged)
+    found = [it for one in judged for it in one.objections]
+    stopped, active = sum(it.stopped for it in judged), sum(it.active for it in judged)
     limit = max(RUN_FLOOR, active / RUN_SHARE)
-    if deactivated > limit:
-        text = f"{deactivated} of {active} active locations of the run would be deactivated (more than {limit:g})"
+    if stopped > limit:
+        text = f"{stopped} of {active} active locations of the run would be deactivated (more than {limit:g})"
         found.append(Objection("many-deactivations", "run", text))
     found += _undeclared(world)
     return _merged(found)

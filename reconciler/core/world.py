@@ -37,6 +37,8 @@ class World:
     reassert: frozenset[str] = frozenset()
     nextech_names: Mapping[int, frozenset[str]] = field(default_factory=dict)
     """By location business: the location names that Nextech lists, where they were looked up."""
+    other_groups: frozenset[int] = frozenset()
+    """Groups that receipts outside ``recorded`` name."""
     manual_steps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By slug: what a person does when the business is first set up."""
 
@@ -106,7 +108,7 @@ class World:
         """Group ids of the source that receipts or answers name: the only ones that are ever written to."""
         ids = {it.group_id for it in self.recorded.objects if it.group_id is not None}
         ids |= {group.group_id for business in self.live.values() for group in business.groups}
-        return frozenset(ids)
+        return frozenset(ids) | self.other_groups
 
     def document_of(self, declared: Declared) -> dict[str, Any] | None:
         """What is in force for a declaration, under its slug or one it moved from."""

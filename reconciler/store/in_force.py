@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
@@ -19,17 +20,19 @@ def every(connection: Connection) -> tuple[InForce, ...]:
     return tuple(sorted(found, key=lambda it: it.slug))
 
 
-def outlined(connection: Connection, slugs: frozenset[str], businesses: frozenset[int]) -> tuple[InForce, ...]:
-    """All of them, in the order of slugs; whole for ``slugs`` and parent ``businesses``, else with an empty document."""
+def outline(connection: Connection) -> tuple[InForce, ...]:
+    """All of them with an empty document, in the order of slugs."""
     columns = [it for it in IN_FORCE.c if it.name != "document"]
-    found: list[InForce] = []
-    for row in connection.execute(select(*columns)).all():
-        if row.slug in slugs or row.business in businesses:
-            whole = in_force(connection, row.slug)
-            if whole is not None:
-                found.append(whole)
-        else:
-            found.append(InForce(row.slug, row.business, row.revision, from_text(row.at), row.plan_id, row.commit, {}))
+    found = [
+        InForce(row.slug, row.business, row.revision, from_text(row.at), row.plan_id, row.commit, {})
+        for row in connection.execute(select(*columns))
+    ]
+    return tuple(sorted(found, key=lambda it: it.slug))
+
+
+def of_slugs(connection: Connection, slugs: Collection[str]) -> tuple[InForce, ...]:
+    """Those of some businesses, in the order of slugs."""
+    found = (_in_force(row) for row in connection.execute(select(IN_FORCE).where(IN_FORCE.c.slug.in_(slugs))))
     return tuple(sorted(found, key=lambda it: it.slug))
 
 

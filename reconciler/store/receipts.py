@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,26 +18,25 @@ _OBJECTS = schema.OBJECTS
 _NO_GROUP = -1
 
 
-def recorded(connection: Connection, *, businesses: frozenset[int] | None = None) -> Recorded:
+def recorded(connection: Connection) -> Recorded:
     """Everything a plan is made from: receipts, configurations in force, intents without a certain outcome.
 
-    Objects in the order of slug, kind, business and group; configurations in the order of slugs; intents by time. With
-    ``businesses`` (parents and locations) only what concerns them is whole: the other objects come without their
-    fields and the other configurations with an empty document, enough to see that a declaration has disappeared.
+    Objects in the order of slug, kind, business and group; configurations in the order of slugs; intents by time.
     """
-    if businesses is None:
-        found = objects(connection)
-        return Recorded(found, in_force.every(connection), journal.open_intents(connection))
+    return Recorded(objects(connection), in_force.every(connection), journal.open_intents(connection))
+
+
+def outline(connection: Connection) -> Recorded:
+    """The same without the fields of objects and with empty documents: who has been applied, in little memory."""
     columns = [it for it in _OBJECTS.c if it.name != "fields"]
-    outline = connection.execute(select(*columns)).all()
-    slugs = {row.slug for row in outline if row.business in businesses}
-    whole = {it for slug in slugs for it in objects(connection, slug)}
-    rest = [_receipt(row, fields=()) for row in outline if row.slug not in slugs]
-    return Recorded(
-        tuple(sorted((*whole, *rest), key=lambda it: (it.slug, it.kind, it.business, _group_key(it.group_id)))),
-        in_force.outlined(connection, frozenset(slugs), businesses),
-        journal.open_intents(connection),
-    )
+    found = [_receipt(row, fields=()) for row in connection.execute(select(*columns))]
+    return Recorded(_sorted(found), in_force.outline(connection), journal.open_intents(connection))
+
+
+def of_slugs(connection: Connection, slugs: Collection[str]) -> Recorded:
+    """What concerns some businesses, whole; no intents."""
+    found = [_receipt(row) for row in connection.execute(select(_OBJECTS).where(_OBJECTS.c.slug.in_(slugs)))]
+    return Recorded(_sorted(found), in_force.of_slugs(connection, slugs))
 
 
 def objects(connection: Connection, slug: str | None = None) -> tuple[ObjectReceipt, ...]:
@@ -48,6 +47,10 @@ def objects(connection: Connection, slug: str | None = None) -> tuple[ObjectRece
     # Sorted here: the two databases order text differently.
     with _no_collection():
         found = [_receipt(row) for row in connection.execute(query)]
+    return _sorted(found)
+
+
+def _sorted(found: Iterable[ObjectReceipt]) -> tuple[ObjectReceipt, ...]:
     return tuple(sorted(found, key=lambda it: (it.slug, it.kind, it.business, _group_key(it.group_id))))
 
 

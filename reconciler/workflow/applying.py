@@ -12,7 +12,7 @@ from reconciler.apply.settle import settle
 from reconciler.core import objections, saved
 from reconciler.core.plan import Change, Objection, Plan
 from reconciler.errors import LockHeld, Partial, ReconcilerError, Stale
-from reconciler.workflow.planning import Inputs, Made, make, read_records
+from reconciler.workflow.planning import Inputs, Made, make_in_batches, read_outline
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,11 @@ def standing(made: Made, command_line: Iterable[str]) -> tuple[Objection, ...]:
 
 def settle_and_make(inputs: Inputs, deps: Callable[[str], Deps]) -> Made:
     """Under the lock: what an earlier run left open is settled first, then everything is planned."""
-    recorded = read_records(inputs.store, inputs.loaded)
+    recorded = read_outline(inputs.store)
     if recorded.open_intents:
-        made = make(inputs, recorded=recorded)
+        made = make_in_batches(inputs)
         settle(deps("settle"), made.world, recorded.open_intents)
-        recorded = read_records(inputs.store, inputs.loaded)
-    return make(inputs, recorded=recorded)
+    return make_in_batches(inputs)
 
 
 def check_approval(made: Made, approval: Approval) -> tuple[Change, ...]:

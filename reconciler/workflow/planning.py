@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler import observe
-from reconciler.core import lint, objections, planner
+from reconciler.core import business, lint, objections, planner
 from reconciler.core.business import Planned
 from reconciler.core.declared import Declared
 from reconciler.core.live import LiveBusiness, Trigger
 from reconciler.core.plan import Plan
 from reconciler.core.problems import Severity
-from reconciler.core.records import Recorded
+from reconciler.core.records import InForce, ObjectReceipt, Recorded
 from reconciler.core.values import Fingerprint
 from reconciler.core.world import World
 from reconciler.declarations import Loaded
@@ -53,16 +53,20 @@ class Made:
     catalogue: tuple[Trigger, ...] = field(default=())
 
 
-def read_records(store: Store, loaded: Loaded | None = None) -> Recorded:
-    """Receipts, configurations in force and open intents, in one snapshot; whole for what ``loaded`` selects."""
+def read_records(store: Store) -> Recorded:
+    """Receipts, configurations in force and open intents, in one snapshot."""
     if store.empty:
         return Recorded()
-    businesses = None
-    if loaded is not None and len(loaded.selected) < len(loaded.declared) // 2:
-        chosen = [it.declaration for it in loaded.declared if it.slug in loaded.selected]
-        businesses = frozenset({it.business for it in chosen} | {x.business for it in chosen for x in it.locations})
     with store.read() as connection:
-        return receipts.recorded(connection, businesses=businesses)
+        return receipts.recorded(connection)
+
+
+def read_outline(store: Store) -> Recorded:
+    """Who has been applied and what is open, without fields and documents."""
+    if store.empty:
+        return Recorded()
+    with store.read() as connection:
+        return receipts.outline(connection)
 
 
 def resolve_secrets(
@@ -140,28 +144,112 @@ def _without_collector() -> Iterator[None]:
 
 
 def _make(inputs: Inputs, recorded: Recorded | None) -> Made:
-    recorded = read_records(inputs.store, inputs.loaded) if recorded is None else recorded
-    refuse_errors(inputs.loaded, recorded=recorded)
-    declared = inputs.loaded.declared
-    selected = tuple(it for it in declared if it.slug in inputs.loaded.selected)
-    secrets = resolve_secrets(selected, inputs.reveal, inputs.fingerprint)
+    recorded = read_records(inputs.store) if recorded is None else recorded
+    selected, secrets, catalogue = _prepare(inputs, recorded)
     targets = targets_of(selected, recorded)
-    catalogue = inputs.client.triggers() if targets else ()
-    problems = lint.against_catalogue(selected, catalogue) if targets else ()
+    live = _observe(inputs, targets, observe.MappingReads(inputs.client))
+    world = replace(_world(inputs, secrets, catalogue, selected), recorded=recorded, live=live)
+    planned = planner.plan_businesses(world)
+    world = _with_renames(inputs, world, planned)
+    return Made(planner.make_plan(world, planned), world, planned, catalogue)
+
+
+def make_in_batches(inputs: Inputs) -> Made:
+    """The same plan, with only the businesses kept that it has something to do or to say about.
+
+    What memory it takes grows with the declarations, not with what is recorded and live.
+    """
+    with _without_collector():
+        return _make_in_batches(inputs)
+
+
+def _make_in_batches(inputs: Inputs) -> Made:
+    outline = read_outline(inputs.store)
+    selected, secrets, catalogue = _prepare(inputs, outline)
+    owners: dict[int, set[str]] = {}
+    for receipt in outline.objects:
+        owners.setdefault(receipt.business, set()).add(receipt.slug)
+    groups = frozenset(it.group_id for it in outline.objects if it.group_id is not None)
+    base = replace(_world(inputs, secrets, catalogue, selected), recorded=outline, other_groups=groups)
+    reads = observe.MappingReads(inputs.client)
+    builder = planner.Builder()
+    kept: list[Planned] = []
+    objects: list[ObjectReceipt] = []
+    documents: list[InForce] = []
+    live: dict[int, LiveBusiness] = {}
+    for start in range(0, len(selected), BATCH):
+        batch = selected[start : start + BATCH]
+        recorded = _records_of(inputs.store, batch, owners, outline)
+        seen = _observe(inputs, targets_of(batch, recorded), reads)
+        names = frozenset(it.slug for it in batch)
+        world = replace(base, recorded=recorded, live=seen, selected=names)
+        planned = tuple(business.plan_business(world, it) for it in batch)
+        world = _with_renames(inputs, world, planned)
+        for one in planned:
+            builder.add(world, one)
+            if one.changes or one.objections:
+                kept.append(one)
+                live |= {one.business: seen[one.business]} if one.business in seen else {}
+        touched = {it.slug for it in planned if it.changes or it.objections}
+        if touched:
+            objects += recorded.objects
+            documents += recorded.in_force
+    plan = builder.build(base)
+    world = replace(base, live=live, recorded=Recorded(tuple(objects), tuple(documents), outline.open_intents))
+    return Made(plan, world, tuple(kept), catalogue)
+
+
+BATCH = 500
+"""Businesses that are observed and planned together."""
+
+
+def _records_of(store: Store, batch: tuple[Declared, ...], owners: dict[int, set[str]], outline: Recorded) -> Recorded:
+    """What is recorded of a batch: under its slugs, the ones it moved from, and those that own its locations."""
+    slugs: set[str] = set()
+    for one in batch:
+        it = one.declaration
+        slugs |= {one.slug, *(move.from_ for move in it.moved)}
+        for number in (it.business, *(location.business for location in it.locations)):
+            slugs |= owners.get(number, set())
+    if store.empty:
+        return Recorded()
+    with store.read() as connection:
+        found = receipts.of_slugs(connection, sorted(slugs))
+    return replace(found, open_intents=outline.open_intents)
+
+
+def _prepare(inputs: Inputs, recorded: Recorded) -> tuple[tuple[Declared, ...], dict[str, str], tuple[Trigger, ...]]:
+    """The selected declarations, their secrets' fingerprints and the catalogue; everything that can refuse early."""
+    refuse_errors(inputs.loaded, recorded=recorded)
+    selected = tuple(it for it in inputs.loaded.declared if it.slug in inputs.loaded.selected)
+    secrets = resolve_secrets(selected, inputs.reveal, inputs.fingerprint)
+    is_read = bool(targets_of(selected, recorded))
+    catalogue = inputs.client.triggers() if is_read else ()
+    problems = lint.against_catalogue(selected, catalogue) if is_read else ()
     wrong = [it for it in problems if it.severity is Severity.ERROR]
     if wrong:
         raise DeclarationError(wrong, message="the live trigger catalogue does not fit; nothing was changed")
-    live = observe.observe(
+    return selected, secrets, catalogue
+
+
+def _observe(inputs: Inputs, targets: list[observe.Target], reads: observe.MappingReads) -> dict[int, LiveBusiness]:
+    return observe.observe(
         inputs.client,
         targets,
         concurrency=inputs.concurrency,
+        mapping_reads=reads,
         on_read=inputs.on_read,
         seconds=lambda: inputs.now().timestamp(),
     )
-    world = World(
-        declared=declared,
-        recorded=recorded,
-        live=live,
+
+
+def _world(
+    inputs: Inputs, secrets: dict[str, str], catalogue: tuple[Trigger, ...], selected: tuple[Declared, ...]
+) -> World:
+    return World(
+        declared=inputs.loaded.declared,
+        recorded=Recorded(),
+        live={},
         catalogue=catalogue,
         secrets=secrets,
         fingerprint=inputs.fingerprint,
@@ -173,9 +261,6 @@ def _make(inputs: Inputs, recorded: Recorded | None) -> Made:
         reassert=inputs.reassert,
         manual_steps={it.slug: lint.manual_steps(it.declaration) for it in selected},
     )
-    planned = planner.plan_businesses(world)
-    world = _with_renames(inputs, world, planned)
-    return Made(planner.make_plan(world, planned), world, planned, catalogue)
 
 
 def _with_renames(inputs: Inputs, world: World, planned: tuple[Planned, ...]) -> World:
@@ -186,6 +271,8 @@ def _with_renames(inputs: Inputs, world: World, planned: tuple[Planned, ...]) ->
     names: dict[int, frozenset[str]] = {}
     cache: dict[tuple[str, bool], frozenset[str]] = {}
     for one in world.declared:
+        if world.selected is not None and one.slug not in world.selected:
+            continue
         for location in one.declaration.locations:
             reference = location.practice_id or one.declaration.group.practice_id
             if location.business not in wanted or reference is None:
