@@ -19,7 +19,7 @@ from reconciler.report import problems as report
 @click.option("--online", is_flag=True, help="Also ask the APIs: names, triggers, practice ids.")
 @click.option("--fix", is_flag=True, help="Mend what can be mended safely, in place.")
 @click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")
-@output_option("text", "json", "github")
+@output_option("text", "json", "markdown", "html", "github", "sarif", "junit")
 @common
 def validate(paths: tuple[Path, ...], online: bool, fix: bool, strict: bool, outputs: Outputs, common: Common) -> int:
     """Show every problem of every declaration in one run. No network unless --online."""
@@ -44,13 +44,17 @@ def validate(paths: tuple[Path, ...], online: bool, fix: bool, strict: bool, out
         sources |= asked.sources
     elif online:
         unread = ("nothing was asked: mend the errors first",)
-    outputs.write(
-        lambda form: {
-            "json": lambda: report.render_json(found),
-            "github": lambda: report.render_github(found),
-            "text": lambda: report.render_text(found, sources, colour=use_colour()),
-        }[form]()
-    )
+
+    def render(form: str) -> str:
+        if form == "json":
+            return report.render_json(found)
+        if form == "text":
+            return report.render_text(found, sources, colour=use_colour())
+        from reconciler.report import formats, view_other
+
+        return formats.render(view_other.view_of_problems(found, [it.file for it in loaded.files]), form)
+
+    outputs.write(render)
     errors = sum(it.severity is Severity.ERROR for it in found)
     warnings = sum(it.severity is Severity.WARNING for it in found)
     common.say(f"{len(loaded.files)} declarations: {errors} errors, {warnings} warnings")

@@ -37,7 +37,7 @@ LONGEST_REASON = 300
     help="What differs is read again after this long, and reported only where both reads saw it. Give 60 in a nightly "
     "job: an API that lags behind its own writes is then no drift.",
 )
-@output_option("text", "json", "markdown", "github")
+@output_option("text", "json", "markdown", "html", "github", "sarif", "junit")
 @common
 def drift(paths: tuple[Path, ...], confirm_after: float, outputs: Outputs, common: Common) -> int:
     """Compare what is declared with what is live; classify, count and report. Changes nothing live.
@@ -60,11 +60,11 @@ def drift(paths: tuple[Path, ...], confirm_after: float, outputs: Outputs, commo
     def render(form: str) -> str:
         if form == "json":
             return drift_text.drift_json(report)
-        if form == "markdown":
-            return drift_text.drift_markdown(report, now)
-        if form == "github":
-            return drift_text.drift_github(report)
-        return drift_text.render_drift(report, now, colour=use_colour())
+        if form == "text":
+            return drift_text.render_drift(report, now, colour=use_colour())
+        from reconciler.report import formats, view_other
+
+        return formats.render(view_other.view_of_drift(report, now), form)
 
     outputs.write(render)
     if not outputs.is_text:

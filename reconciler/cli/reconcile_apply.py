@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,6 +16,7 @@ from reconciler.cli.complete import complete_allowances
 from reconciler.cli.console import Progress, confirm_yes, is_terminal, use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option
 from reconciler.cli.reconcile import check_base, check_slugs, read_plan_file, reassert_option, within
+from reconciler.cli.reports import PLAN_FORMS, apply_in
 from reconciler.clock import Clock
 from reconciler.core import objections
 from reconciler.errors import LockHeld, Refused, Stopped, UsageError
@@ -48,7 +50,7 @@ LOCK_WAIT_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 )
 @reassert_option
 @click.option("--lock-timeout", type=click.FloatRange(min=0), default=0.0, metavar="S", help="Wait for the lock.")
-@output_option("text", "json")
+@output_option(*PLAN_FORMS)
 @common
 def apply(
     plan_file: Path | None,
@@ -116,11 +118,7 @@ def apply(
             report = _carry_out(session, made, changes, approval, allow, common, clock)
         report.stopped = stopped.exit_code
     code = 7 if made.plan.unreadable and not report.changes else report.exit_code
-    outputs.write(
-        lambda form: (
-            documents.apply_document(made.plan, report.changes, report.outcomes) if form == "json" else _text(report)
-        )
-    )
+    outputs.write(lambda form: _text(report) if form == "text" else _rendered(form, made, report))
     if report.error is not None:
         click.echo(f"error: {escaped(report.error.message)}", err=True)
         if report.error.hint:
@@ -134,12 +132,18 @@ def _text(report: applying.Report) -> str:
     return render_outcomes(report.changes, report.outcomes, colour=use_colour()) if report.changes else ""
 
 
+def _rendered(form: str, made: planning.Made, report: applying.Report) -> str:
+    if form == "json":
+        return documents.apply_document(made.plan, report.changes, report.outcomes)
+    view = replace(documents.view_of_plan(made.plan), changes=report.changes)
+    return apply_in(form, view, made.plan.to_json(), report.outcomes)
+
+
 def _refuse(outputs: Outputs, made: planning.Made, refused: tuple[Any, ...]) -> None:
     if not outputs.is_text:
         outcomes = {it.id: ("not_attempted", "refused") for it in made.plan.changes}
-        outputs.write(
-            lambda form: documents.apply_document(made.plan, made.plan.changes, outcomes) if form == "json" else ""
-        )
+        report = applying.Report(made.plan, made.plan.changes, outcomes)
+        outputs.write(lambda form: "" if form == "text" else _rendered(form, made, report))
     names = ", ".join(f"{it.code}:{it.slug}" for it in refused)
     raise Refused(f"refused by objections that were not allowed: {names}; nothing was changed")
 
@@ -166,8 +170,6 @@ def _carry_out(
 
 
 def _with_progress(deps: Any, progress: Progress, clock: Clock) -> Any:
-    from dataclasses import replace
-
     def on_outcome(change: Any, outcome: str, detail: str) -> None:
         del detail
         progress.step(f"{outcome} {change.slug}")

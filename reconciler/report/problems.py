@@ -10,6 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from reconciler.core.model import SECRET_FIELDS
 from reconciler.core.problems import Position, Problem, Severity
@@ -97,7 +98,7 @@ def escaped(text: str) -> str:
         text = text.replace("##[", "#\\x23[")
     if text.isascii() and text.isprintable():
         return text
-    return "".join(it if _is_harmless(it) else _escape(it) for it in text)
+    return "".join(map(_shown, text))
 
 
 def _most_severe(problems: Sequence[Problem], most: int, *, keep_order: bool = True) -> list[Problem]:
@@ -251,6 +252,11 @@ def _cut(text: str, start: int) -> tuple[str, int]:
     left = "…" if first else ""
     right = "…" if first + WIDEST_EXCERPT < len(text) else ""
     return left + text[first : first + WIDEST_EXCERPT] + right, start - first + len(left)
+
+
+@lru_cache(maxsize=4096)
+def _shown(character: str) -> str:
+    return character if _is_harmless(character) else _escape(character)
 
 
 def _is_harmless(character: str) -> bool:
