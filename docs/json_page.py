@@ -20,6 +20,8 @@ from reconciler.cli import main as program
 
 SKIN = "integrations/example-skin-group.yaml"
 NORTH = "example-dermatology-north"
+APPOINTMENTS = ("709", "710")
+"""Of the emulated practice, on the day before the story begins: one that is asked, one that is not."""
 RICH_GROUP = 100000000000100
 
 
@@ -57,7 +59,7 @@ def render(note: str) -> str:
             raise LookupError(f"{document.kind}: no such member: {sorted(missing)}; no meaning for: {sorted(unknown)}")
         out += ["", f"## `{document.kind}`", "", f"{document.lead}", "", "| member | type | |", "| --- | --- | --- |"]
         for path, words in document.meanings.items():
-            types = sorted(found.get(path, OPTIONAL.get(path, [])), key=lambda it: it == "null")
+            types = sorted(OPTIONAL.get(path, found.get(path, [])), key=lambda it: it == "null")
             out.append(f"| `{path}` | {' or '.join(types)} | {words} |")
     return "\n".join(out) + "\n"
 
@@ -65,10 +67,17 @@ def render(note: str) -> str:
 OPTIONAL: Mapping[str, list[str]] = {
     "errors[]": ["text"],
     "locations[].skipped.NAME": ["whole number"],
+    "practices[].checks[].missing[]": ["text"],
+    "visits[].code": ["whole number", "null"],
+    **{key: ["text", "null"] for key in ("base.commit", "locations[].config.commit", "visits[].commit")},
+    "tickets[].last_success": ["text", "null"],
+    "locations[].flow.mark": ["text", "null"],
+    "practices[].error": ["text", "null"],
+    "groups[].properties.NAME": ["text", "null"],
     "warnings[].slug": ["text"],
     "warnings[].text": ["text"],
 }
-"""Members of which the story has none, with their types."""
+"""Members of which the story has none, or not all that there may be, with their types."""
 
 
 def _above(path: str) -> list[str]:
@@ -126,6 +135,13 @@ def tell(runner: transcripts.Runner, take: Callable[..., None]) -> None:
     take("drift", "--confirm-after", "0")
     runner.do(transcripts.Step("<fault>", "/resources/v1/contact/external/preferences/checkin:2:reset-after-commit", 0))
     take("sync", NORTH, "--date", "2026-11-23")
+    for what in ("groups", "locations", "practitioners"):
+        take("lookup", what, "example-skin-group", *(["--check"] if what == "locations" else []))
+    take("lookup", "triggers")
+    take("status")
+    take("status", NORTH, "--ticket")
+    for appointment in APPOINTMENTS:
+        take("why", appointment)
     take("held", "list")
     take("audit", "verify")
     take("explain", "W404")
