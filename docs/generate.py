@@ -120,7 +120,8 @@ def exit_codes_page() -> str:
     out += ["", "`plan`, `show` and `drift` list objections and still end in 0, 2 or 7: only `apply` refuses (3)."]
     out += ["`apply` leaves out a business that cannot be read, carries out the others, and ends in 7.", ""]
     out += ["## What ends in which", "", "| code | error | |", "| --- | --- | --- |"]
-    for one in sorted(every_error(errors.ReconcilerError), key=lambda it: (it.exit_code, it.__name__)):
+    published = {it for it in every_error(errors.ReconcilerError) if it.__module__ == errors.__name__}
+    for one in sorted(published, key=lambda it: (it.exit_code, it.__name__)):
         words = inspect.cleandoc(one.__doc__ or "").split("\n\n")[0]
         code = "130, 143" if one is errors.Stopped else str(one.exit_code)
         out.append(f"| {code} | {one.__name__} | {_cell(words.replace('``', '`'))} |")
