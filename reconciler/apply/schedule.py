@@ -224,7 +224,7 @@ class _Maker:
                 for it in have.properties
                 if it.key not in handled and it.value is not None and not it.is_masked
             ]
-        if not one.sight.exists:
+        if not one.sight.exists and not one.sight.vanished:
             return []
         location = in_force.location_of(self.planned.old, one.want.business) or {}
         carried: list[Outgoing] = []
