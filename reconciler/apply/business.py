@@ -9,9 +9,10 @@ from reconciler.apply.deps import POLL_SECONDS, Deps
 from reconciler.apply.schedule import Write, schedule
 from reconciler.apply.writer import Writer, merged
 from reconciler.core import in_force
-from reconciler.core.business import Planned, plan_business
+from reconciler.core.business import plan_business
 from reconciler.core.declared import Declared
 from reconciler.core.plan import Change
+from reconciler.core.planned import Planned
 from reconciler.core.records import FieldReceipt, InForce, ObjectKind, ObjectReceipt, Recorded
 from reconciler.core.values import fingerprint_of
 from reconciler.core.world import World

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from reconciler.apply.business import Result, apply_business
 from reconciler.apply.deps import Deps
-from reconciler.core.business import Planned
 from reconciler.core.declared import Declared
 from reconciler.core.plan import Change
+from reconciler.core.planned import Planned
 from reconciler.core.world import World
 from reconciler.errors import LockHeld, ReconcilerError
 

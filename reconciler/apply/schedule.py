@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from reconciler.core import in_force, resolve
-from reconciler.core.business import Planned
 from reconciler.core.compare import Row
 from reconciler.core.declared import Declared
 from reconciler.core.live import LiveMapping
 from reconciler.core.plan import Change
+from reconciler.core.planned import Planned
 from reconciler.core.records import ObjectKind
 from reconciler.core.sources import nextech
 from reconciler.core.values import Fingerprint, Value, fingerprint_of

@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from reconciler.core import compare, in_force, resolve, runner_changes
-from reconciler.core.compare import Kept, Row
+from reconciler.core.compare import Row
 from reconciler.core.declared import Declared
 from reconciler.core.desired import Desired, DesiredMapping, desired
 from reconciler.core.groups import GroupChoice, choose_group
 from reconciler.core.live import LiveBusiness
 from reconciler.core.mappings import MappingSight, see_mapping
-from reconciler.core.plan import Action, Change, ChangeKind, FieldChange, Manual, Objection, Warning_, change_id
+from reconciler.core.plan import Action, Change, ChangeKind, FieldChange, Manual, Warning_, change_id
+from reconciler.core.planned import Planned
 from reconciler.core.sources import nextech
 from reconciler.core.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One business, planned. ``candidate`` comes into force when all its changes are made; None where nothing can."""
-
-    slug: str
-    business: int
-    want: Desired
-    choice: GroupChoice
-    changes: tuple[Change, ...] = ()
-    objections: tuple[Objection, ...] = ()
-    manual: tuple[Manual, ...] = ()
-    warnings: tuple[Warning_, ...] = ()
-    unreadable: str = ""
-    waiting: bool = False
-    unchanged: int = 0
-    unverified: int = 0
-    never_sent: int = 0
-    group_rows: tuple[Row, ...] = ()
-    locations: tuple[resolve.LocationInput, ...] = ()
-    kept: dict[str, Kept] = field(default_factory=dict)
-    """Undeclared live properties: of ``group`` and of each location business."""
-    old: in_force.Document | None = None
-    candidate: in_force.Document | None = None
 
 
 def plan_business(world: World, declared: Declared) -> Planned:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.core import in_force, values
-from reconciler.core.business import Planned
 from reconciler.core.drift import Finding
+from reconciler.core.planned import Planned
 from reconciler.core.sources import nextech
 from reconciler.core.suggest import nearest
 from reconciler.core.world import World

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.core import compare, live, values
-from reconciler.core.business import Planned
 from reconciler.core.compare import Row
 from reconciler.core.declared import Declared
 from reconciler.core.desired import Desired
 from reconciler.core.drift import EXISTS, BusinessDrift, FieldClass, Finding, ordered
+from reconciler.core.planned import Planned
 from reconciler.core.problems import Position
 from reconciler.core.records import FieldReceipt, ObjectReceipt
 from reconciler.core.resolve import LocationInput

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from reconciler.core import in_force, resolve
-from reconciler.core.business import Planned
 from reconciler.core.compare import shown_value
 from reconciler.core.plan import Objection
+from reconciler.core.planned import Planned
 from reconciler.core.sources import nextech
 from reconciler.core.values import Value, items, plain
 from reconciler.core.verdict import Hidden

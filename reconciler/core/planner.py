@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.core import objections
-from reconciler.core.business import Planned, plan_business
+from reconciler.core.business import plan_business
 from reconciler.core.plan import Change, Manual, Plan, Summary, Warning_
+from reconciler.core.planned import Planned
 from reconciler.core.world import World
 
 PLAN_LIFETIME = timedelta(hours=24)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler.core import in_force, nested
 from reconciler.core.declared import Declared
 from reconciler.core.model import RUNNER_DEFAULTS
 from reconciler.core.plan import Action, Change, FieldChange, change_id
+from reconciler.core.planned import Planned
 from reconciler.core.sources import nextech
 from reconciler.core.world import World
-
-if TYPE_CHECKING:
-    from reconciler.core.business import Planned
 
 _BUSINESS = (
     ("name", "name"),

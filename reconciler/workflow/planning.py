@@ -10,10 +10,10 @@ from datetime import datetime
 
 from reconciler import observe
 from reconciler.core import business, lint, objections, planner
-from reconciler.core.business import Planned
 from reconciler.core.declared import Declared
 from reconciler.core.live import LiveBusiness, Trigger
 from reconciler.core.plan import Plan
+from reconciler.core.planned import Planned
 from reconciler.core.problems import Severity
 from reconciler.core.records import InForce, ObjectReceipt, Recorded
 from reconciler.core.values import Fingerprint
