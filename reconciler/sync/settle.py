@@ -171,6 +171,10 @@ class _Settling:
         if customer is not None:
             self._before_request()
             has_activity = self._has_activity(claimed, account, customer.customer_id)
+            wanted = None if claimed.body is None else claimed.body.reveal().get("externalId")
+            if customer.external_id not in (None, wanted):
+                # Somebody who shares the phone or the address: what happened to them says nothing of this patient.
+                has_activity = False
         state = ledger_rules.resolve_unknown(
             not_found_times=claimed.not_found_times + 1,
             is_found=customer is not None,
