@@ -41,6 +41,7 @@ SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
             "forget": ("keeping:forget", "forget what was applied; nothing live changes"),
             "lock": ("keeping:lock", "who holds the lock, and releasing it"),
             "store": ("keeping:store", "migrate, copy, check, rekey"),
+            "ci": ("ci:ci", "what jobs of GitHub and GitLab run: plan, comment, apply, drift"),
             "audit": ("keeping:audit", "verify the audit chain"),
         },
     ),

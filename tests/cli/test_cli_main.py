@@ -81,7 +81,7 @@ def test_each_shell_gets_a_completion_script(tmp_path: Path, shell: str) -> None
         (
             ["validate", "--output", "jsno"],
             "Usage: reconciler validate [OPTIONS] [PATHS]...\nerror: Invalid value for '--output': 'jsno' is not one of "
-            "text, json, github. Did you mean 'json'?\n  = reconciler validate --help\n",
+            "text, json, markdown, html, github, sarif, junit. Did you mean 'json'?\n  = reconciler validate --help\n",
         ),
     ],
 )
