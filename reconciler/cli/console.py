@@ -14,6 +14,11 @@ import click
 PLAIN_INTERVAL_SECONDS = 5.0
 
 
+def counted(number: int, what: str) -> str:
+    """``1 change``, ``2 changes``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def use_colour(stream: Any = None) -> bool:
     """``FORCE_COLOR``, ``NO_COLOR`` and ``TERM=dumb`` are honoured; else colour is for terminals."""
     if os.environ.get("NO_COLOR"):  # noqa: TID251 - a convention of terminals, not a setting

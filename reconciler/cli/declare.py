@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.console import use_colour
+from reconciler.cli.console import counted, use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option, write_file
 from reconciler.clock import Clock
 from reconciler.core.problems import Severity
@@ -57,7 +57,9 @@ def validate(paths: tuple[Path, ...], online: bool, fix: bool, strict: bool, out
     outputs.write(render)
     errors = sum(it.severity is Severity.ERROR for it in found)
     warnings = sum(it.severity is Severity.WARNING for it in found)
-    common.say(f"{len(loaded.files)} declarations: {errors} errors, {warnings} warnings")
+    common.say(
+        f"{counted(len(loaded.files), 'declaration')}: {counted(errors, 'error')}, {counted(warnings, 'warning')}"
+    )
     for line in unread:
         click.echo(f"error: could not be checked: {report.escaped(line)}", err=True)
     if errors or (strict and warnings):
@@ -80,7 +82,7 @@ def fmt(paths: tuple[Path, ...], check: bool, common: Common) -> int:
         click.echo(report.render_text(done.refused, done.sources, colour=use_colour()), err=True, nl=False)
     verb = "would change" if check else "changed"
     left = f", {len({it.position.file for it in done.refused})} with errors left alone" if done.refused else ""
-    common.say(f"{done.total} declarations: {len(done.changed)} {verb}{left}")
+    common.say(f"{counted(done.total, 'declaration')}: {len(done.changed)} {verb}{left}")
     if done.refused:
         return 1
     return 2 if check and done.changed else 0

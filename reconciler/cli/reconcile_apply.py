@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from reconciler.cli.complete import complete_allowances
-from reconciler.cli.console import Progress, confirm_yes, is_terminal, use_colour
+from reconciler.cli.console import Progress, confirm_yes, counted, is_terminal, use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option
 from reconciler.cli.reconcile import check_base, check_slugs, read_plan_file, reassert_option, within
 from reconciler.cli.reports import PLAN_FORMS, apply_in
@@ -111,7 +111,7 @@ def apply(
             _refuse(outputs, made, refused)
         report = applying.Report(made.plan, changes)
         if changes or approval.document is not None:
-            if changes and not agreed and not confirm_yes(f"Carry out {len(changes)} changes?"):
+            if changes and not agreed and not confirm_yes(f"Carry out {counted(len(changes), 'change')}?"):
                 common.say("nothing was changed")
                 return 1
             stopped.raise_if_set()
@@ -161,7 +161,7 @@ def _carry_out(
     wire = sum(it.kind != "runner" and it.action != "manual" for it in changes)
     rate = session.settings.birdeye.requests_per_second
     common.say(
-        f"{len(changes)} changes: {wire} writes, each business then read back, at most {rate:g} requests a second"
+        f"{counted(len(changes), 'change')}: {counted(wire, 'write')}, each business then read back, at most {rate:g} requests a second"
     )
     with Progress("applying", len(changes), quiet=common.quiet) as progress:
         deps = session.deps(made.plan.plan_id, allowed=allow)

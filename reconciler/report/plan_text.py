@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.core.plan import Change, FieldChange, Manual, Objection, Summary, Warning_
@@ -48,7 +48,8 @@ def render_plan(view: PlanView, *, colour: bool = False, summary_only: bool = Fa
     lines += _warnings(view)
     if not view.changes:
         lines += ["No changes: nothing that can be seen differs from what is declared.", ""]
-    lines.append(totals(view.summary))
+    standing = sum((it.code, it.slug) not in view.allowed for it in view.objections)
+    lines.append(totals(replace(view.summary, refused=standing)))
     if view.never_sent:
         count = sum(number for _, number in view.never_sent)
         slugs = " ".join(f"--reassert {slug}" for slug, _ in view.never_sent[:3])

@@ -128,11 +128,15 @@ class Fence:
     ledger: Store
     lease: Lease | None
     is_paused: bool = False
+    sends: bool = True
+    """A backfill contacts nobody: a pause does not stop it."""
 
     def __call__(self) -> None:
         """Raise ``LockHeld`` where it is not."""
         if self.lease is not None:
             self.lease.check()
+        if not self.sends:
+            return
         with self.ledger.read() as connection:
             pauses = sync_practices.pauses(connection)
         if sync_practices.ALL in pauses:

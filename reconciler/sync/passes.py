@@ -65,7 +65,7 @@ def _all(
 def _guarded(
     deps: Deps, practice: Practice, places: Sequence[Place], options: Options, lease: leases.Lease | None
 ) -> PassReport:
-    fence = Fence(deps.ledger, lease)
+    fence = Fence(deps.ledger, lease, sends=options.kind != "backfill")
     deps.fences.current = fence
     it = _Pass(deps, practice, places, options, fence)
     try:

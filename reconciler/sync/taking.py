@@ -119,7 +119,7 @@ def take(
     )
     for place in wanted:
         state = found.states.get(place.business)
-        reason = place.gate or _held_back(deps, place, found)
+        reason = place.gate or _held_back(deps, place, found, options)
         if reason is not None:
             others.append(_report(practice, place, *reason))
             continue
@@ -134,9 +134,9 @@ def take(
     return taken, others
 
 
-def _held_back(deps: Deps, place: Place, found: Look) -> tuple[Status, str] | None:
+def _held_back(deps: Deps, place: Place, found: Look, options: Options) -> tuple[Status, str] | None:
     why = paused(place, found.pauses, all_paused=deps.limits.pause_all)
-    if why is not None:
+    if why is not None and options.kind != "backfill":  # which contacts nobody, and comes before `resume`
         return "paused", why
     if not found.is_authorised:
         detail = found.unauthorised_detail or "the practice does not let us in"

@@ -93,6 +93,16 @@ def test_what_was_planned_before_a_pause_is_given_up(it: Bench) -> None:
     assert it.deliveries == []
 
 
+def test_a_backfill_contacts_nobody_so_a_pause_does_not_stop_it(it: Bench) -> None:
+    it.put()
+    it.book("2026-11-22")
+    operating.pause(opened(it), None, by="Ann", reason="restoring", now=it.clock.now())
+    report = it.one(kind="backfill", first=date(2026, 11, 22), last=date(2026, 11, 22))
+    assert report.status == "ok"
+    assert report.counts.read > 0
+    assert it.one().status == "paused"
+
+
 def test_a_location_may_be_paused_otherwise(it: Bench) -> None:
     it.put(HERE, THERE)
     operating.pause(opened(it), None, by="Ann", reason="asked", now=it.clock.now())
