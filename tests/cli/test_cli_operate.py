@@ -1,0 +1,80 @@
+"""The operating commands as processes see them: output, errors, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli import main
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sync", "--date", "2026-11-20", "--due"], "--due goes with neither --date nor --backfill"),
+        (["sync", "--date", "20.11.2026"], "does not match the format"),
+        (["sync", "--backfill", "2026-11-20", "2026-11-21"], "give --by NAME and --reason TEXT"),
+        (["sync", "--max-contacts", "5"], "give --by NAME and --reason TEXT"),
+        (["pause", "--by", "Ann", "--reason", "asked"], "give one of SLUG, BUSINESS and --all"),
+        (["pause", "x", "--all", "--by", "Ann", "--reason", "asked"], "give one of SLUG, BUSINESS and --all"),
+        (["resume", "x", "--by", "Ann"], "Missing option '--reason'"),
+        (["authorize", "x", "--reason", "asked"], "Missing option '--by'"),
+        (["status", "--reveal"], "--reveal goes with --ticket"),
+        (["status", "--ticket", "--reveal"], "so it needs a terminal"),
+        (["sync", "nobody"], "nothing in force is called nobody"),
+    ],
+)
+def test_wrong_usage_is_64_and_says_what_is_wrong(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(arguments) == 64
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert captured.out == ""
+
+
+def test_without_an_apply_nothing_is_due_and_nothing_is_in_force(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["status"]) == 0
+    assert capsys.readouterr().out == "Nothing is in force: nothing was applied yet.\n"
+    assert main.run(["sync"]) == 0
+    assert capsys.readouterr().out == (
+        "Nothing is due.\nSync: 0 of 0 locations ran, 0 visits read, 0 sent, 0 sent before, 0 held back, 0 requests.\n"
+    )
+    assert main.run(["sync", "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "format_version": "1.0",
+        "kind": "sync",
+        "dry_run": False,
+        "errors": [],
+        "locations": [],
+        "practices": [],
+    }
+
+
+def test_an_appointment_that_nobody_decided_is_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["sync"]) == 0
+    capsys.readouterr()
+    assert main.run(["why", "123"]) == 1
+    assert "the ledger has no decision on this appointment" in capsys.readouterr().err
+
+
+def test_everything_can_be_paused_before_anything_was_applied(capsys: pytest.CaptureFixture[str]) -> None:
+    person = ["--by", "Ann", "--reason", "asked"]
+    assert main.run(["pause", "--all", *person]) == 0
+    assert main.run(["pause", "--all", *person]) == 0
+    assert main.run(["resume", "--all", *person]) == 0
+    assert main.run(["resume", "--all", *person]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "paused: everything",
+        "was paused already: everything",
+        "resumed: everything; visits before today are not made up",
+        "was not paused: everything",
+    ]
