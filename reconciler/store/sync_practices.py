@@ -85,6 +85,12 @@ def pauses(connection: Connection) -> dict[int, Pause]:
     return {row.business: _pause(row) for row in connection.execute(select(SYNC_PAUSES))}
 
 
+def is_paused(connection: Connection, business: int) -> bool:
+    """Whether there is a pause of this very number."""
+    query = select(SYNC_PAUSES.c.business).where(SYNC_PAUSES.c.business == business)
+    return connection.execute(query).first() is not None
+
+
 def pause(connection: Connection, it: Pause) -> bool:
     """Pause; False where it was paused already (the earlier record stays)."""
     row = {"business": it.business, "since": to_text(it.since), "who": it.who, "reason": it.reason}

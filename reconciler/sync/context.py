@@ -133,13 +133,11 @@ class Fence:
 
     def __call__(self) -> None:
         """Raise ``LockHeld`` where it is not."""
-        if self.lease is not None:
-            self.lease.check()
-        if not self.sends:
-            return
-        with self.ledger.read() as connection:
-            pauses = sync_practices.pauses(connection)
-        if sync_practices.ALL in pauses:
+        with self.ledger.read() as connection:  # one look for both: this runs before every request
+            if self.lease is not None:
+                self.lease.check(connection)
+            is_paused = sync_practices.is_paused(connection, sync_practices.ALL)
+        if is_paused:
             self.is_paused = True
             raise Paused("all sending was paused; nothing further is sent")
 
