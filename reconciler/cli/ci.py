@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.options import Common, common
+from reconciler.cli.options import Common, common, write_file
 from reconciler.cli.reports import about
 from reconciler.clock import Clock
 from reconciler.core import saved
@@ -175,6 +175,26 @@ def find_plan(workflow: str, common: Common) -> int:
             opened.write(f"run_id={found}\n")
     click.echo(str(found))
     common.say(f"planned by run {found}")
+    return 0
+
+
+@ci.command("fetch-plan")
+@click.option("--job", type=click.IntRange(min=1), required=True, metavar="N", help="The job that planned.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE")
+@common
+def fetch_plan(job: int, out: Path, common: Common) -> int:
+    """Fetch the reviewed plan from a GitLab job (GitHub's own action does it there)."""
+    forge = load_forge()
+    if forge.kind != "gitlab":
+        raise UsageError("fetch-plan asks GitLab; on GitHub use find-plan and actions/download-artifact")
+    with _client(forge) as client:
+        data = client.artifact(job, "plan.json")
+    try:
+        document = saved.parse(data)
+    except saved.Damaged as error:
+        raise ReconcilerError(f"what job {job} kept is no plan: {error}; nothing was changed") from None
+    write_file(out, documents.to_text(document))
+    common.say(f"plan {document['plan_id']} of job {job}")
     return 0
 
 

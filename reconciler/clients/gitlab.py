@@ -68,6 +68,10 @@ class GitLab:
         document = {"description": body, "state_event": "reopen" if is_open else "close"}
         self._write("PUT", f"{self._project}/issues/{number}", document, Retry.SAFE_WRITE)
 
+    def artifact(self, job: int, path: str) -> bytes:
+        """One file that a job kept."""
+        return self._transport.send("GET", f"{self._project}/jobs/{job}/artifacts/{path}", endpoint="artifact").body
+
     def _pages(self, path: str, params: Mapping[str, str]) -> Iterator[Any]:
         for page in range(1, MOST_PAGES + 1):
             query = [*params.items(), ("per_page", str(PAGE)), ("page", str(page))]

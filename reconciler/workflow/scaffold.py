@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from importlib import resources
 from pathlib import Path
 
 from reconciler import errors
@@ -225,6 +226,20 @@ Editors that know YAML check and complete declarations by `{schema.FILE_NAME}`; 
 """
 
 
+def _kept(name: str) -> Callable[[Choices], str]:
+    """A file of the package's folder ``scaffold``, which this repository uses too; the folder's name filled in."""
+
+    def text(choices: Choices) -> str:
+        found = (resources.files("reconciler") / "scaffold" / name).read_text(encoding="utf-8")
+        found = found.replace("integrations/", f"{choices.declarations}/")
+        return found.replace("{declarations}", choices.declarations)
+
+    return text
+
+
+WORKFLOWS = ("validate", "plan", "queue", "apply", "drift")
+
+
 TABLE: tuple[Piece, ...] = (
     Piece("reconciler.yaml", _settings),
     Piece("{declarations}/example-practice.yaml", _example, lambda choices: choices.example),
@@ -234,5 +249,11 @@ TABLE: tuple[Piece, ...] = (
     Piece(".vscode/extensions.json", _extensions),
     Piece(".gitignore", _gitignore),
     Piece("README.md", _readme),
+    *(Piece(f".github/workflows/reconciler-{it}.yml", _kept(f"github/reconciler-{it}.yml")) for it in WORKFLOWS),
+    Piece(".github/pull_request_template.md", _kept("github/pull_request_template.md")),
+    Piece(".github/CODEOWNERS.example", _kept("github/CODEOWNERS.example")),
+    Piece("ci/reconciler.gitlab-ci.yml", _kept("ci/reconciler.gitlab-ci.yml")),
+    Piece("ci/reconciler.sh", _kept("ci/reconciler.sh")),
+    Piece(".pre-commit-config.yaml", _kept("pre-commit-config.yaml")),
 )
 """Every file that ``init`` writes, in the order in which it tells of them; what CI needs is added here."""

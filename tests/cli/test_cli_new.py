@@ -54,6 +54,12 @@ def test_init_writes_a_repository_that_validates_and_is_in_the_house_form(
         ".vscode/extensions.json",
         ".gitignore",
         "README.md",
+        *(f".github/workflows/reconciler-{it}.yml" for it in ("validate", "plan", "queue", "apply", "drift")),
+        ".github/pull_request_template.md",
+        ".github/CODEOWNERS.example",
+        "ci/reconciler.gitlab-ci.yml",
+        "ci/reconciler.sh",
+        ".pre-commit-config.yaml",
     ]
     assert said.out == "".join(f"{folder}/{it}\n" for it in files)
     assert said.err == f"next: cd {folder} && reconciler new\n"
