@@ -19,7 +19,7 @@ from reconciler.cli.reconcile import check_base, check_slugs, read_plan_file, re
 from reconciler.cli.reports import PLAN_FORMS, apply_in
 from reconciler.clock import Clock
 from reconciler.core import objections
-from reconciler.errors import LockHeld, Refused, Stopped, UsageError
+from reconciler.errors import LockHeld, ReconcilerError, Refused, RemoteError, Stale, Stopped, UsageError
 from reconciler.report import documents
 from reconciler.report.plan_text import render_outcomes, render_plan
 from reconciler.report.problems import escaped
@@ -105,10 +105,18 @@ def apply(
         )
         if outputs.is_text:
             click.echo(render_plan(documents.view_of_plan(made.plan, allowed), colour=use_colour()), nl=False)
-        changes = applying.check_approval(made, approval)
-        refused = applying.standing(made, allow)
-        if refused:
-            _refuse(outputs, made, refused)
+        try:
+            changes = applying.check_approval(made, approval)
+            refused = applying.standing(made, allow)
+            if refused:
+                _refuse(outputs, made, refused)
+        except (Stale, Refused) as error:
+            if not made.plan.unreadable:
+                raise
+            # What could not be read comes before both in the published order of exit codes.
+            _say_error(error)
+            _say_unreadable(made)
+            return RemoteError.exit_code
         report = applying.Report(made.plan, changes)
         if changes or approval.document is not None:
             if changes and not agreed and not confirm_yes(f"Carry out {counted(len(changes), 'change')}?"):
@@ -120,12 +128,20 @@ def apply(
     code = 7 if made.plan.unreadable and not report.changes else report.exit_code
     outputs.write(lambda form: _text(report) if form == "text" else _rendered(form, made, report))
     if report.error is not None:
-        click.echo(f"error: {escaped(report.error.message)}", err=True)
-        if report.error.hint:
-            click.echo(f"  = {escaped(report.error.hint)}", err=True)
+        _say_error(report.error)
+    _say_unreadable(made)
+    return code
+
+
+def _say_error(error: ReconcilerError) -> None:
+    click.echo(f"error: {escaped(error.message)}", err=True)
+    if error.hint:
+        click.echo(f"  = {escaped(error.hint)}", err=True)
+
+
+def _say_unreadable(made: planning.Made) -> None:
     for slug, why in made.plan.unreadable:
         click.echo(f"error: left out, could not be read: {slug}: {escaped(why)}", err=True)
-    return code
 
 
 def _text(report: applying.Report) -> str:

@@ -122,15 +122,34 @@ def _fields(item: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _end(path: str, after: Any, sensitive: bool) -> str:
+    return json.dumps([path, after, sensitive], sort_keys=True)
+
+
+def _brought_by_writes(document: Document) -> dict[str, dict[int | None, set[str]]]:
+    """By slug and location business (None: every location), the fields that the writes of a plan put in force."""
+    found: dict[str, dict[int | None, set[str]]] = {}
+    for item in document["changes"]:
+        if item["kind"] == "runner" or item["action"] == "manual":
+            continue
+        where = None if item["kind"] == "group" else int(item["business"])
+        ends = found.setdefault(str(item["slug"]), {}).setdefault(where, set())
+        ends |= {_end(it["path"], it["after"], bool(it["sensitive"])) for it in item["fields"]}
+    return found
+
+
 def not_covered(plan: Plan, document: Document) -> list[str]:
     """What ``plan`` would do that ``document`` does not hold with equal kind, object, fields, before and after.
 
-    A change may have fewer fields than the approved one (those are done already), never another.
+    A change may have fewer fields than the approved one (those are done already), never another. What the approved
+    group and mapping changes would have put in force is held by them: where such a write is done already, by an
+    interrupted apply or by hand, what is left of it is a change of the runner's configuration alone.
     """
     approved: dict[tuple[str, str, int, str], list[dict[str, str]]] = {}
     for item in document["changes"]:
         key = _key(item["kind"], item["slug"], item["business"], item["action"])
         approved.setdefault(key, []).append(_fields(item))
+    in_force = _brought_by_writes(document)
     missing: list[str] = []
     for change in plan.changes:
         item = change.to_json()
@@ -138,6 +157,15 @@ def not_covered(plan: Plan, document: Document) -> list[str]:
         wanted = _fields(item)
         if any(all(them.get(path) == value for path, value in wanted.items()) for them in approved.get(key, [])):
             continue
+        if change.kind == "runner" and change.action in ("create", "update"):
+            ours = {path: value for them in approved.get(key, []) for path, value in them.items()}
+            ends = in_force.get(change.slug, {})
+            brought = ends.get(change.business, set()) | ends.get(None, set())
+            if all(
+                ours.get(it.path) == wanted[it.path] or _end(it.path, it.after, it.sensitive) in brought
+                for it in change.fields
+            ):
+                continue
         paths = ", ".join(wanted)
         missing.append(f"{change.action} {change.kind} {change.business} of {change.slug} ({paths})")
     return missing
