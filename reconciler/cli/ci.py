@@ -227,9 +227,22 @@ def _plan_view(file: Path | None, forge: Forge, base: str | None, common: Common
         except ReconcilerError as error:
             notes = (f"where changes come from is not known: {error.message}",)
             common.say(f"warning: {notes[0]}")
+    standings = _standings(shown.changes, common)
     # Without the time: the same plan of the same commit is the same comment.
-    facts = about(document | {"created_at": ""}, origins=origins, notes=notes)
+    facts = about(document | {"created_at": ""}, origins=origins, notes=notes, onboarding=standings)
     return view_plan.view_of_plan(shown, facts)
+
+
+def _standings(changes: Any, common: Common) -> Any:
+    """The section of who is on the way; None where nobody is, or the declarations cannot be read."""
+    from reconciler.workflow import onboarding
+    from reconciler.workflow.session import load_declarations
+
+    try:
+        loaded = load_declarations(common.settings(), Clock())
+    except ReconcilerError:
+        return None
+    return onboarding.section(onboarding.standings(loaded.declared, changes, Clock().now().date()))
 
 
 def _comment(forge: Forge, view: View | None, code: int, common: Common) -> bool:

@@ -18,7 +18,7 @@ from reconciler.core import saved
 from reconciler.errors import ReconcilerError, Stale
 from reconciler.report import documents
 from reconciler.report.plan_text import PlanView, render_plan
-from reconciler.workflow import applying, planning
+from reconciler.workflow import applying, onboarding, planning
 from reconciler.workflow.session import load_declarations, open_session
 
 paths_argument = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
@@ -73,24 +73,36 @@ def plan(
         )
         with session as it:
             made = planning.make_in_batches(it.inputs)
+            weekly = onboarding.read_counts(it.store, clock.now())
+    made = replace(made, plan=onboarding.with_reach(made.plan, loaded.declared, weekly))
+    standings = onboarding.standings(
+        (it for it in loaded.declared if it.slug in loaded.selected), made.plan.changes, clock.now().date()
+    )
     if out is not None:
         write_file(out, documents.plan_document(made.plan))
     allowed = applying.allowances(
         [(one.code, it.slug) for it in made.world.declared for one in it.declaration.allow], settings.allow
     )
     view = documents.view_of_plan(made.plan, allowed)
-    outputs.write(lambda form: _render(form, view, made.plan.to_json, summary_only=summary_only))
+    outputs.write(lambda form: _render(form, view, made.plan.to_json, standings, summary_only=summary_only))
     if made.plan.unreadable:
         return 7
     return 2 if detailed_exitcode and made.plan.changes else 0
 
 
-def _render(form: str, view: PlanView, document: Callable[[], dict[str, Any]], *, summary_only: bool) -> str:
+def _render(
+    form: str,
+    view: PlanView,
+    document: Callable[[], dict[str, Any]],
+    standings: tuple[onboarding.Standing, ...],
+    *,
+    summary_only: bool,
+) -> str:
     if form == "json":
         return documents.to_text(document())
     if form == "text":
-        return render_plan(view, colour=use_colour(), summary_only=summary_only)
-    return plan_in(form, view, document())
+        return onboarding.table(standings) + render_plan(view, colour=use_colour(), summary_only=summary_only)
+    return plan_in(form, view, document(), onboarding=onboarding.section(standings))
 
 
 def check_slugs(loaded: Any, slugs: tuple[str, ...], option: str) -> None:
@@ -131,7 +143,7 @@ def show(plan_file: Path, summary_only: bool, outputs: Outputs, common: Common) 
     elif saved.is_expired(document, Clock().now()):
         common.say(f"warning: {plan_file} expired at {document['expires_at']}; `apply` will refuse it")
     view = documents.view_of_document(document)
-    outputs.write(lambda form: _render(form, view, lambda: document, summary_only=summary_only))
+    outputs.write(lambda form: _render(form, view, lambda: document, (), summary_only=summary_only))
     return 7 if view.summary.unreadable else 0
 
 

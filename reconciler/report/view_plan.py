@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reconciler.core.plan import SUMMARY_KEYS, Change, FieldChange
+from reconciler.core.plan import SUMMARY_KEYS, Change, FieldChange, Warning_
 from reconciler.report.plan_text import MARKS, PlanView, totals
 from reconciler.report.view import (
     Entry,
@@ -28,6 +28,8 @@ RISKY = frozenset({"deactivate", "move", "adopt", "manual"})
 _RANK = {
     it: i for i, it in enumerate(("manual", "deactivate", "move", "update", "activate", "reassert", "adopt", "create"))
 }
+_LIVE = " live: "
+"""In the note beside what goes live (``workflow.onboarding``)."""
 _BAD = frozenset({"failed", "unknown"})
 _LEVELS: dict[str, Level] = {"deactivate": "warning", "manual": "warning"}
 
@@ -138,6 +140,7 @@ def _sections(it: PlanView, about: About) -> Iterable[Section]:
         ),
         by_group=True,
     )
+    yield Section("Goes live", "warning", tuple(_note(one) for one in it.warnings if _LIVE in one.text), by_group=True)
     yield Section("Could not be read", "error", tuple(_unread(it)))
     if it.summary.unverified_fields:
         text = f"{counted(it.summary.unverified_fields, 'declared field')} cannot be seen and may differ"
@@ -183,12 +186,14 @@ def _manual(it: PlanView) -> Iterable[Point]:
         yield Point(shown(names), shown(text))
 
 
+def _note(one: Warning_) -> Point:
+    return Point(shown(one.slug), shown(one.text), group=shown(one.slug))
+
+
 def _notes(it: PlanView, about: About) -> tuple[Section, ...]:
     points = [Point(Shown(""), shown(text)) for text in about.notes]
     points += [
-        Point(shown(one.slug), shown(one.text), group=shown(one.slug))
-        for one in it.warnings
-        if not one.text.startswith("could not be read: ")
+        _note(one) for one in it.warnings if not one.text.startswith("could not be read: ") and _LIVE not in one.text
     ]
     return (Section("Notes", "note", tuple(points), by_group=True),) if points else ()
 
