@@ -27,7 +27,7 @@ ENTRIES = (
         "E203",
         "a key without a value",
         "`null` could mean two things: not managed by this file, or wanted empty.",
-        "Delete the key (not managed: what is live stays), or write `[]` (none).",
+        "Delete the key (not managed: what is live stays; once applied: reset), or give it a value: `[]`, where the field takes it.",
         (_TYPES, "appointment_types:"),
     ),
     with_good(

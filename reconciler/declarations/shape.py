@@ -88,18 +88,38 @@ def _null(path: Path, places: Places, file: str) -> Problem:
         message = "an empty item in a list"
         return Problem("E203", Severity.ERROR, message, where, "delete the item", (), span[2], _is_secret(path))
     name = str(path[-1])
-    if _takes_list(path):
-        hint = f"delete the key (not managed: what is live stays), or write `{name}: []` (none)"
-    else:
-        hint = "delete the key (not managed: what is live stays), or give it a value (`[]` is none, for lists)"
+    hint = _choices(path)
     message = f"{quoted(name)} has no value"
     return Problem("E203", Severity.ERROR, message, where, hint, (), span[2], _is_secret(path))
 
 
-def _takes_list(path: Path) -> bool:
+_EMPTY_IS_ALL = {
+    "appointment_types": "all types",
+    "location_names": "every location",
+    "practitioner_ids": "every practitioner",
+}
+"""Lists whose empty value lets everything through; never called `none`, which is the opposite."""
+_ON_THE_WIRE = {spec.name for spec in nextech.FIELDS} | {"triggers"}
+
+
+def _choices(path: Path) -> str:
+    """What can be done about a null: both choices, where the field has both."""
+    name = str(path[-1])
     found = _MODELS.get(tuple(it for it in path[:-1] if isinstance(it, str)))
-    field = found.model_fields.get(str(path[-1])) if found else None
-    return field is not None and "tuple" in str(field.annotation)
+    field = found.model_fields.get(name) if found else None
+    delete = "delete the key"
+    if name in _ON_THE_WIRE:
+        delete += " (not managed: what is live stays; once applied: reset)"
+    if field is None:
+        return f"{delete}, or give it a value"
+    kind = f"{field.annotation} {field.metadata}"
+    if field.is_required():
+        return "list at least one" if "tuple" in kind else "give it a value"
+    if "tuple" not in kind:
+        return f"{delete}, or give it a value"
+    if "MinLen" in kind:
+        return f"{delete}, or list at least one"
+    return f"{delete}, or write `{name}: []` ({_EMPTY_IS_ALL.get(name, 'none')})"
 
 
 def _is_secret(path: Path) -> bool:

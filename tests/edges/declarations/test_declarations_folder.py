@@ -322,6 +322,23 @@ def test_one_fault_is_one_problem_at_its_place(
     assert errors(load(folder)) == [(code, f"integrations/example.yaml:{line}:{column}")]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "hint"),
+    [
+        ("[Procedure, Surgery]", "null", "appointment_types: []` (all types)"),
+        ("triggers: [nextechFulfilledAppointmentTrigger]", "triggers: ~", "once applied: reset), or list at least one"),
+        ("name: Example", "name: ~ # Example", "delete the key, or give it a value"),
+        ("source: nextech", "source: ~", "give it a value"),
+    ],
+)
+def test_a_null_is_answered_with_the_choices_that_the_field_has(
+    folder: Path, before: str, after: str, hint: str
+) -> None:
+    assert before in SMB
+    (folder / "example.yaml").write_text(SMB.replace(before, after, 1))
+    assert [it.hint[-len(hint) :] for it in load(folder).problems if it.code == "E203" and it.hint] == [hint]
+
+
 def test_all_faults_of_all_files_come_in_one_reading(folder: Path) -> None:
     text = SMB
     for old, new, *_ in (FAULTS[0], FAULTS[2], FAULTS[4], FAULTS[9]):
