@@ -120,15 +120,16 @@ class Lease:
         One SELECT, after a look at this host's own clock: a holder that was stopped past its lease is refused even
         where the store cannot be asked.
         """
-        self._check_age()
+        self.check_age()
         if connection is None:
             with self._store.read() as opened:
                 self._check_row(opened)
         else:
             self._check_row(connection)
-        self._check_age()  # the answer may have been long in coming
+        self.check_age()  # the answer may have been long in coming
 
-    def _check_age(self) -> None:
+    def check_age(self) -> None:
+        """The part of ``check`` that asks this host's clock alone, for the moments between two looks at the row."""
         margin = min(MARGIN_SECONDS, self.lease_seconds / 4)
         if self._lost or self._process.elapsed() - self._beat >= self.lease_seconds - margin:
             raise self._gone()

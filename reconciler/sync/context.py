@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from reconciler.store import sync_practices
 from reconciler.store.database import Store
 from reconciler.store.leases import Holder, Lease
 from reconciler.store.ledger_keys import LedgerKeys
+from reconciler.store.processes import elapsed
 from reconciler.store.sync_passes import Kind
 from reconciler.sync.deliver import Checkins
 from reconciler.sync.extract import Reads
@@ -22,6 +24,8 @@ from reconciler.sync.pseudonyms import Pseudonyms
 from reconciler.sync.settle import Lookups
 
 LOCK_PREFIX = "sync:"
+LOOK_SECONDS = 0.25
+"""So old may the last look at lock and pause be when a request is made."""
 SELECT, PLUS = "Nextech Select", "Nextech Practice+"
 
 
@@ -123,20 +127,40 @@ class Paused(LockHeld):
 
 @dataclass
 class Fence:
-    """Is this pass still allowed to ask and to send? Its lease is its own, and nobody has paused everything."""
+    """Is this pass still allowed to ask and to send? Its lease is its own, and nobody has paused everything.
+
+    The store is looked at every ``LOOK_SECONDS`` at most: at twenty requests a second and more, a look before each is
+    what most of the time goes to. The lease's own clock is asked before every request, and it alone is what a lock
+    runs out by: nobody else can have it before.
+    """
 
     ledger: Store
     lease: Lease | None
     is_paused: bool = False
     sends: bool = True
     """A backfill contacts nobody: a pause does not stop it."""
+    elapsed: Callable[[], float] = elapsed
+    """Seconds that never jump."""
+    _looked: float = field(default=-math.inf, init=False)
+    """When the last look that found nothing began."""
+    _looking: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def __call__(self) -> None:
         """Raise ``LockHeld`` where it is not."""
-        with self.ledger.read() as connection:  # one look for both: this runs before every request
+        with self._looking:
+            began = self.elapsed()
+            if not 0 <= began - self._looked < LOOK_SECONDS:
+                self._looked = -math.inf  # what a look finds stands until one finds nothing
+                self._look()
+                self._looked = began
+        if self.lease is not None:
+            self.lease.check_age()
+
+    def _look(self) -> None:
+        with self.ledger.read() as connection:
             if self.lease is not None:
                 self.lease.check(connection)
-            is_paused = sync_practices.is_paused(connection, sync_practices.ALL)
+            is_paused = self.sends and sync_practices.is_paused(connection, sync_practices.ALL)
         if is_paused:
             self.is_paused = True
             raise Paused("all sending was paused; nothing further is sent")

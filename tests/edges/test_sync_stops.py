@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.errors import LockHeld
 from reconciler.sandbox.emr import Shares
 from reconciler.sandbox.emr_options import Upset
 from reconciler.sandbox.emr_token import set_password
 from reconciler.store import leases, ledger, sync_marks, sync_practices
+from reconciler.store.processes import Process
+from reconciler.sync import context
 from reconciler.sync.context import LOCK_PREFIX
 from reconciler.sync.passes import run_pass
 from reconciler.sync.sweep import standing
@@ -188,7 +192,9 @@ def test_a_practice_that_another_process_runs_is_passed_over(it: Bench) -> None:
     assert it.sync("example-skin-group").locations[0].counts.sent == 1
 
 
-def test_a_pause_stops_a_running_pass_before_its_next_request(it: Bench) -> None:
+def test_a_pause_stops_a_running_pass_before_its_next_request(it: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "LOOK_SECONDS", 0)
+    it.limit(concurrency=1)
     it.put()
     for _ in range(30):
         it.book("2026-11-23")
@@ -205,9 +211,36 @@ def test_a_pause_stops_a_running_pass_before_its_next_request(it: Bench) -> None
     it.deps.contacts.checkin = paused_after_five  # type: ignore[method-assign]
     report = it.one()
     assert report.status == "paused"
-    assert len(it.deliveries) <= 7
-    assert report.counts.sent == len(it.deliveries)
-    assert report.counts.pending == 30 - len(it.deliveries)
+    assert len(it.deliveries) == 4  # the transport looked once more, and so the fifth did not leave
+    assert report.counts.sent == 4
+    assert report.counts.pending == 26
+
+
+def test_lock_and_pause_are_looked_at_every_quarter_of_a_second_and_the_lease_s_age_before_each_request(
+    it: Bench,
+) -> None:
+    at = [0.0]
+    process = replace(Process.this(), elapsed=lambda: at[0])
+    lease = leases.acquire(it.store, LOCK_PREFIX + "p", leases.Holder("sync", "somebody"), process=process)
+    fence = context.Fence(it.store, lease, elapsed=lambda: at[0])
+    fence()
+    with it.store.begin() as connection:
+        sync_practices.pause(connection, sync_practices.Pause(sync_practices.ALL, it.clock.now(), "Ann", "asked"))
+    at[0] = 0.24
+    fence()
+    at[0] = 0.25
+    for _ in range(2):  # what a look found, the next request hears as well
+        with pytest.raises(context.Paused):
+            fence()
+    context.Fence(it.store, lease, sends=False, elapsed=lambda: at[0])()
+    with it.store.begin() as connection:
+        sync_practices.resume(connection, sync_practices.ALL)
+    fence()
+    lease.check_age()
+    fence.elapsed = lambda: 0.25  # no time for a look has passed, and yet the lease ran out
+    at[0] = leases.LEASE_SECONDS
+    with pytest.raises(LockHeld):
+        fence()
 
 
 # Birdeye ---------------------------------------------------------------------------------------------------------
