@@ -9,7 +9,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # Two tests at a time: on two cores the suite takes about two thirds of its time alone.
-PYTEST := $(BIN)/python -m pytest -n 2
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: help demo test lint test-slow bench pins clean
 
