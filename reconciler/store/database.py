@@ -110,6 +110,11 @@ def translated(shown: str, dialect: str) -> Iterator[None]:
     """Turn what the database raises into a ``StoreError``; the original is dropped, since it may hold values."""
     try:
         yield
+    except UnicodeDecodeError:  # bytes in the file that no text of ours has
+        raise StoreError(
+            f"the store {shown} is damaged: it holds text that is none",
+            hint="run `reconciler store check`, then restore a backup",
+        ) from None
     except DBAPIError as error:
         explain = postgres.explain if dialect == "postgresql" else sqlite.explain
         what, hint = explain(error)

@@ -30,10 +30,10 @@ def test_files_are_written_in_the_house_form_and_keep_their_permissions(
     assert file.read_text() == TIDY
     assert file.stat().st_mode & 0o777 == 0o640
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("integrations/example-north.yaml\n", "1 declarations: 1 changed\n")
+    assert (said.out, said.err) == ("integrations/example-north.yaml\n", "1 declaration: 1 changed\n")
     assert main.run(["fmt"]) == 0
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "1 declarations: 0 changed\n")
+    assert (said.out, said.err) == ("", "1 declaration: 0 changed\n")
     assert [it.name for it in folder.iterdir()] == ["example-north.yaml"]
 
 
@@ -42,7 +42,7 @@ def test_check_lists_files_and_writes_nothing(folder: Path, capsys: pytest.Captu
     assert main.run(["fmt", "--check"]) == 2
     assert (folder / "example-north.yaml").read_text() == UNTIDY
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("integrations/example-north.yaml\n", "1 declarations: 1 would change\n")
+    assert (said.out, said.err) == ("integrations/example-north.yaml\n", "1 declaration: 1 would change\n")
     (folder / "example-north.yaml").write_text(TIDY)
     assert main.run(["fmt", "--check", "-q"]) == 0
     assert capsys.readouterr().err == ""
@@ -68,7 +68,7 @@ def test_a_file_with_errors_is_left_alone_and_told(folder: Path, capsys: pytest.
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("error[E209]: ")
-    assert said.err.endswith("1 declarations: 0 changed, 1 with errors left alone\n")
+    assert said.err.endswith("1 declaration: 0 changed, 1 with errors left alone\n")
 
 
 def test_an_empty_folder_is_an_error_and_not_silence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,7 +58,7 @@ FAULTS = (
     "G+:*:echo",
     "M+:*:echo",
     "L:*:echo",
-    "G:*:500",
+    "G:*:403",
     "G+:1:502-after-commit",
     "G:*:truncated",
 )

@@ -170,7 +170,7 @@ def test_the_command_says_what_it_did_and_then_what_is_left(
     assert file.stat().st_mode & 0o777 == 0o600
     said = capsys.readouterr()
     assert said.err == (
-        "integrations/example-north.yaml:4: renamed `sorce` to `source`\n1 declarations: 1 errors, 0 warnings\n"
+        "integrations/example-north.yaml:4: renamed `sorce` to `source`\n1 declaration: 1 error, 0 warnings\n"
     )
     assert said.out.startswith("error[E214]: `Eastern` is not a time zone\n")
 
