@@ -218,18 +218,21 @@ def _plan_view(file: Path | None, forge: Forge, base: str | None, common: Common
     base = base or forge.base
     origins: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
-    if base is not None and shown.changes:
+    guarded: tuple[str, ...] = ()
+    if base is not None:
         from reconciler.workflow import attribution
 
         try:
             settings = common.settings()
-            origins = attribution.attribute(settings, shown.changes, base, Clock().now().date())
+            guarded = attribution.guarded(settings, base)
+            if shown.changes:
+                origins = attribution.attribute(settings, shown.changes, base, Clock().now().date())
         except ReconcilerError as error:
             notes = (f"where changes come from is not known: {error.message}",)
             common.say(f"warning: {notes[0]}")
     standings = _standings(shown.changes, common)
     # Without the time: the same plan of the same commit is the same comment.
-    facts = about(document | {"created_at": ""}, origins=origins, notes=notes, onboarding=standings)
+    facts = about(document | {"created_at": ""}, origins=origins, notes=notes, onboarding=standings, guarded=guarded)
     return view_plan.view_of_plan(shown, facts)
 
 

@@ -16,6 +16,7 @@ from reconciler.cli.console import Progress, use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option
 from reconciler.clock import Clock
 from reconciler.report.documents import to_text
+from reconciler.report.formats import FORMS
 from reconciler.report.sync_text import render_sync
 from reconciler.workflow import operating_sync
 from reconciler.workflow.operating_sync import Asked
@@ -33,7 +34,7 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.option("--backfill", nargs=2, type=DAY, metavar="FROM TO", help="Record these days' visits; contact nobody.")
 @click.option("--by", metavar="NAME", help="Who decides.")
 @click.option("--reason", metavar="TEXT", help="Why.")
-@output_option("text", "json")
+@output_option("text", "json", *FORMS)
 @common
 def sync(
     names: tuple[str, ...],
@@ -67,9 +68,17 @@ def sync(
     ):
         report = operating_sync.sync(runner, asked, on_pass=lambda one: progress.step())
     report = replace(report, stopped=stopped.exit_code)
-    outputs.write(
-        lambda form: to_text(report.to_json()) if form == "json" else render_sync(report, colour=use_colour())
-    )
+
+    def render(form: str) -> str:
+        if form == "json":
+            return to_text(report.to_json())
+        if form == "text":
+            return render_sync(report, colour=use_colour())
+        from reconciler.report import formats, view_other
+
+        return formats.render(view_other.view_of_sync(report), form)
+
+    outputs.write(render)
     return stopped.exit_code or report.exit_code
 
 

@@ -45,6 +45,8 @@ class About:
     origins: Mapping[str, Origin] | None = None
     """By change id, where they were found out."""
     onboarding: Section | None = None
+    guarded: tuple[str, ...] = ()
+    """Files of the request that decide where credentials go, or what runs with them."""
     notes: tuple[str, ...] = ()
 
 
@@ -141,6 +143,10 @@ def _sections(it: PlanView, about: About) -> Iterable[Section]:
         by_group=True,
     )
     yield Section("Goes live", "warning", tuple(_note(one) for one in it.warnings if _LIVE in one.text), by_group=True)
+    guarded = tuple(
+        Point(shown(one), Shown("decides where credentials go, or what runs with them")) for one in about.guarded
+    )
+    yield Section("Edits what guards this repository", "warning", guarded)
     yield Section("Could not be read", "error", tuple(_unread(it)))
     if it.summary.unverified_fields:
         text = f"{counted(it.summary.unverified_fields, 'declared field')} cannot be seen and may differ"

@@ -8,6 +8,7 @@ too: the plan's own reason says whether the live state has moved, or main was ne
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,10 @@ from reconciler.settings.values import Settings
 
 MOST_FILES = 50_000
 _OUTSIDE = "outside git since it was applied"
+_GUARDED = re.compile(
+    r"(?:.*/)?(?:reconciler\.yaml|acceptances\.yaml|\.gitlab-ci\.yml|CODEOWNERS|\.pre-commit-config\.yaml)"
+    r"|\.github/.*|(?:.*/)?ci/reconciler\..*"
+)
 _WHOLE = frozenset({"create", "adopt", "move"})
 
 
@@ -45,6 +50,28 @@ def attribute(settings: Settings, changes: Iterable[Change], base: str, today: d
     return found
 
 
+def guarded(settings: Settings, base: str) -> tuple[str, ...]:
+    """Files of the request that decide where credentials go or what runs with them. Raises NoBase."""
+    folder = settings.folder
+    commit = _commit(folder, base)
+    names = _git(folder, "diff", "--name-only", "-z", "--no-renames", "--relative", commit, "--").split(b"\0")
+    top = _git(
+        folder, "diff", "--name-only", "-z", "--no-renames", commit, "--", ":(top).github", ":(top).gitlab-ci.yml"
+    )
+    found = {it.decode("utf-8", "surrogateescape") for it in (*names, *top.split(b"\0")) if it}
+    return tuple(sorted(it for it in found if _GUARDED.fullmatch(it)))
+
+
+def _commit(folder: Path, base: str) -> str:
+    """The commit where the request leaves ``base``."""
+    if not base or base.startswith("-") or not base.isprintable():
+        raise NoBase(f"{base!r} is no git reference")
+    commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}").decode().strip()
+    with contextlib.suppress(NoBase):  # a shallow checkout knows no common commit: the base itself is near enough
+        commit = _git(folder, "merge-base", commit, "HEAD").decode().strip()
+    return commit
+
+
 def origin(change: Change, touched: frozenset[tuple[int, str]]) -> Origin:
     """``touched``: (location, or 0 for the business; name of a value) of what the request changed in this business."""
     names = {_name(it.path) for it in change.fields}
@@ -59,13 +86,9 @@ def origin(change: Change, touched: frozenset[tuple[int, str]]) -> Origin:
 
 def base_declarations(settings: Settings, base: str, today: date) -> dict[str, Declared]:
     """The declarations of the commit where the request leaves ``base``, by slug. Raises NoBase."""
-    if base.startswith("-") or not base.isprintable():
-        raise NoBase(f"{base!r} is no git reference")
     folder = settings.folder
+    commit = _commit(folder, base)
     top = Path(_git(folder, "rev-parse", "--show-toplevel").decode("utf-8", "surrogateescape").strip("\n"))
-    commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}").decode().strip()
-    with contextlib.suppress(NoBase):  # a shallow checkout knows no common commit: the base itself is near enough
-        commit = _git(folder, "merge-base", commit, "HEAD").decode().strip()
     root = settings.declarations.resolve()
     if not root.is_relative_to(top.resolve()):
         raise NoBase("the declarations are outside the git repository")

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.decide_assign import Counts
 from reconciler.core.phi import Phi
 from reconciler.core.plan import Plan
+from reconciler.core.sync_report import LocationReport, SyncReport
 from reconciler.report import annotations as commands_of
 from reconciler.report import documents, formats, html, junit, markdown, sarif, view, view_other, view_plan
 from reconciler.report.html_style import STYLE
@@ -162,6 +164,18 @@ def test_junit_lists_what_passed_too() -> None:
     text = junit.render(view_other.view_of_drift(reviewing.drift_report(), reviewing.NOW))
     assert '<testsuite name="example-quiet" tests="1" failures="0" errors="0" skipped="0">' in text
     assert junit.render(view_other.view_of_problems([], ["a.yaml"])).count("<testcase") == 1
+
+
+def test_a_sync_is_counts_and_the_locations_that_did_not_run() -> None:
+    fine = LocationReport(100000000000101, "example-skin-group", "ok", counts=Counts(read=9, eligible=7, sent=7))
+    bad = LocationReport(100000000000102, "example-skin-group", "unauthorised", "the practice refuses the token")
+    shown = view_other.view_of_sync(SyncReport((fine, bad)))
+    assert (shown.level, shown.verdict) == ("error", "7 visits sent; 1 location did not run as declared")
+    assert shown.total == (
+        "Sync: 9 read, 7 eligible, 7 sent, 0 already sent, 0 quarantined, 0 held, 0 failed, 0 pending"
+    )
+    assert "! unauthorised location 100000000000102  (the practice refuses the token)" in markdown.render(shown)
+    assert [it.rule for it in shown.remarks] == ["sync/unauthorised"]
 
 
 def test_an_apply_names_what_did_not_succeed() -> None:

@@ -138,3 +138,16 @@ def test_links_in_the_base_are_not_followed(folder: Path) -> None:
     git(top, "commit", "-q", "-m", "A link")
     found = attribution.base_declarations(settings_of(folder), "main", TODAY)
     assert sorted(found) == ["example-orthopedics", SLUG]
+
+
+def test_a_request_that_edits_settings_workflows_or_acceptances_is_told(folder: Path) -> None:
+    top = folder.parents[1]
+    edit(folder, "[Procedure, Surgery]", "[Surgery]")
+    assert attribution.guarded(settings_of(folder), "main") == ()
+    for name in (".github/workflows/x.yml", "deep/here/reconciler.yaml", "deep/here/acceptances.yaml"):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text("declarations: integrations\n" if name.endswith("reconciler.yaml") else "a: 1\n")
+    git(top, "add", ".")
+    git(top, "commit", "-q", "-m", "Edit what guards")
+    found = attribution.guarded(settings_of(folder), "main")
+    assert set(found) == {".github/workflows/x.yml", "reconciler.yaml", "acceptances.yaml"}
