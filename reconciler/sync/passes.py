@@ -82,6 +82,7 @@ class _Pass:
     options: Options
     fence: Fence
     id: str = ""
+    client: Reads | None = None
     taken: list[Taken] = field(default_factory=list)
     others: list[LocationReport] = field(default_factory=list)
     deciding: Deciding | None = None
@@ -96,10 +97,7 @@ class _Pass:
         self.id = self.deps.new_id()
         now = self.deps.now()
         failure: tuple[Status, str] | None = None
-        client: Reads | None = None
         try:
-            client = self.deps.reads(self.practice.practice_plus)
-            client.take_requests(self.practice.practice_id)
             self._work(now)
         except errors.PracticeUnauthorised as error:
             self._unauthorised(error, now)
@@ -118,8 +116,8 @@ class _Pass:
             failure = ("error", error.message)
         except Exception as error:  # noqa: BLE001 - the top of a pass: the other practices go on
             failure = ("error", f"this is a defect of reconciler ({type(error).__name__})")
-        if client is not None:
-            self.requests = added(self.requests, client.take_requests(self.practice.practice_id))
+        if self.client is not None:
+            self.requests = added(self.requests, self.client.take_requests(self.practice.practice_id))
         return self._finish(failure)
 
     # the steps ---------------------------------------------------------------------------------------------------
@@ -130,7 +128,9 @@ class _Pass:
             found = taking.look(connection, self.practice)
         self.taken, self.others = taking.take(deps, self.practice, self.places, found, self.options, now)
         if not self.taken:
-            return
+            return  # credentials are asked for only where a location runs
+        self.client = deps.reads(self.practice.practice_plus)
+        self.client.take_requests(self.practice.practice_id)
         if self._in_doubt():
             return
         self._second_executor()
