@@ -210,10 +210,12 @@ def decide_all(
     patients: Mapping[Phi[str], Patient | Quarantined],
     external_id: Callable[[Phi[str]], str],
     opt_outs: OptOuts,
+    first: Mapping[Phi[str], Decision | None] | None = None,
 ) -> tuple[Decided, ...]:
     """Both tables for the visits of one location, sorted by start and id: exactly one outcome for each visit.
 
-    ``patients`` by id; a patient that is not there did not come back (``patient_not_found``).
+    ``patients`` by id; a patient that is not there did not come back (``patient_not_found``). ``first`` is what
+    ``decide_visits`` says of these visits and of others: given where they are decided in several calls.
     """
     given = tuple(visits)
     broken = _broken(given)
@@ -222,7 +224,8 @@ def decide_all(
     readable = [it for it in once if isinstance(it, Appointment)]
     broken += [it for it in once if isinstance(it, Quarantined)]
     found = [Decided(it, Decision("quarantined", it.reason, "readable")) for it in broken]
-    first = decide_visits(readable, rules, moments)
+    if first is None:
+        first = decide_visits(readable, rules, moments)
     for visit in readable:
         decision = first[visit.id]
         if decision is not None or visit.patient_id is None:

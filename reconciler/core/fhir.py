@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from reconciler.core import fhir_read as read
@@ -102,18 +103,24 @@ def _appointment(resource: Json, keep: frozenset[str]) -> Appointment:
         id=Phi(found),
         start=read.instant(resource.get("start"), "start"),
         end=read.soft(lambda it: read.instant(it, "end"), resource.get("end")),
-        status=status.casefold() if status else None,
-        custom_status=custom[0] if custom else None,
-        types=read.extension_displays(resource, "appointment-type"),
-        purposes=read.extension_displays(resource, "appointment-purpose"),
+        status=_shared((status.casefold(),))[0] if status else None,
+        custom_status=_shared(custom)[0] if custom else None,
+        types=_shared(read.extension_displays(resource, "appointment-type")),
+        purposes=_shared(read.extension_displays(resource, "appointment-purpose")),
         patient_id=Phi(next(iter(places.patients))) if places.patients else None,
-        location_ids=tuple(places.locations),
-        location_names=tuple(places.names),
-        practitioner_ids=tuple(places.practitioners),
+        location_ids=_shared(tuple(places.locations)),
+        location_names=_shared(tuple(places.names)),
+        practitioner_ids=_shared(tuple(places.practitioners)),
         last_updated=read.last_updated(resource),
         comment=read.kept(resource, "comment", "appointment.comment" in keep),
         description=read.kept(resource, "description", "appointment.description" in keep),
     )
+
+
+@lru_cache(maxsize=4096)
+def _shared(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The same words as one value: a practice has few, and visits by the ten thousand that name them."""
+    return words
 
 
 class _Places:

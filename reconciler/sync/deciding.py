@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import islice
 from typing import Any
 
 from reconciler.core import decide, fhir
@@ -174,23 +175,11 @@ class Deciding:
         return found
 
     def _location(self, one: Taken, mine: Sequence[Visit], forced: Sequence[Decided]) -> None:
-        names = {
-            it.id: self.deps.pseudonyms.appointment(self.practice, it.id)
-            for it in (*mine, *(one_forced.visit for one_forced in forced))
-            if it.id is not None
-        }
-        last: dict[str, ledger.Visit] = {}
-        with self.deps.ledger.read() as connection:
-            last = ledger.last(connection, self.practice, names.values())
-        open_ones = [
-            it
-            for it in mine
-            if isinstance(it, Appointment)
-            and not decide.is_final(known.recorded if (known := last.get(names[it.id])) is not None else None)
-        ]
         moments = Moments(self.now, one.contact_start.day, one.window.closed_before)
-        first = decide.decide_visits([it for it in mine if isinstance(it, Appointment)], one.rules, moments)
-        needed = [it.patient_id for it in open_ones if it.patient_id is not None and first.get(it.id) is None]
+        ordered = sorted(mine, key=fhir.visit_order)
+        # One contact a day is decided over all of them; patients, contacts and rows are there for a page at a time.
+        first = decide.decide_visits([it for it in ordered if isinstance(it, Appointment)], one.rules, moments)
+        needed = self._needed(ordered, first)
         opt_outs = OptOuts()
         if needed:
             try:
@@ -201,19 +190,49 @@ class Deciding:
                 one.is_undecided = True
                 self.tallies[one.business] = Tally()
                 return
-        decided = decide.decide_all(
-            mine,
-            one.rules,
-            moments,
-            patients=self.extract.patients(needed),
-            external_id=lambda patient: self.deps.pseudonyms.external_id(self.practice, patient),
-            opt_outs=opt_outs,
-        )
-        self._keep(one, (*decided, *forced), names, last)
+        ahead = list(needed.values())
+        passed = 0
+        for start in range(0, len(ordered), RECORD_PAGE):
+            page = ordered[start : start + RECORD_PAGE]
+            asked = [needed[it.id] for it in page if it.id is not None and it.id in needed]
+            passed += len(asked)
+            decided = decide.decide_all(
+                page,
+                one.rules,
+                moments,
+                patients=self.extract.patients(asked, islice(ahead, passed, None)),
+                external_id=lambda patient: self.deps.pseudonyms.external_id(self.practice, patient),
+                opt_outs=opt_outs,
+                first=first,
+            )
+            self._keep(one, decided)
+        for start in range(0, len(forced), RECORD_PAGE):
+            self._keep(one, forced[start : start + RECORD_PAGE])
 
-    def _keep(
-        self, one: Taken, decided: Sequence[Decided], names: Mapping[Phi[str], str], last: Mapping[str, ledger.Visit]
-    ) -> None:
+    def _needed(self, ordered: Sequence[Visit], first: Mapping[Phi[str], Decision | None]) -> dict[Phi[str], Phi[str]]:
+        """The patients of the visits that passed the first table and may still be decided, by appointment."""
+        found: dict[Phi[str], Phi[str]] = {}
+        passed = [
+            it
+            for it in ordered
+            if isinstance(it, Appointment) and it.patient_id is not None and first.get(it.id) is None
+        ]
+        for start in range(0, len(passed), RECORD_PAGE):
+            page = passed[start : start + RECORD_PAGE]
+            names = [self.deps.pseudonyms.appointment(self.practice, it.id) for it in page]
+            last = self._last(names)
+            for it, name in zip(page, names, strict=True):
+                known = last.get(name)
+                if it.patient_id is not None and not decide.is_final(known.recorded if known is not None else None):
+                    found[it.id] = it.patient_id
+        return found
+
+    def _last(self, names: Sequence[str]) -> dict[str, ledger.Visit]:
+        with self.deps.ledger.read() as connection:
+            return ledger.last(connection, self.practice, names)
+
+    def _keep(self, one: Taken, decided: Sequence[Decided]) -> None:
+        """Record one page of decisions."""
         tally = self.tallies[one.business]
         entries = []
         for it in decided:
@@ -222,14 +241,14 @@ class Deciding:
                 tally.add("quarantined")
                 self._tell(one, it.decision, None, "new")
             else:
-                entries.append(self._entry(one, it, names[it.visit.id]))
-        for start in range(0, len(entries), RECORD_PAGE):
-            page = entries[start : start + RECORD_PAGE]
-            for result in self._record(page, last):
-                tally.take(result)
-                if result.effect != "kept":
-                    shown = result.entry.decision if result.effect != "duplicate" else ledger.DUPLICATE
-                    self._tell(one, shown, result.entry.appointment, result.effect)
+                entries.append(self._entry(one, it, self.deps.pseudonyms.appointment(self.practice, it.visit.id)))
+        if not entries:
+            return
+        for result in self._record(entries):
+            tally.take(result)
+            if result.effect != "kept":
+                shown = result.entry.decision if result.effect != "duplicate" else ledger.DUPLICATE
+                self._tell(one, shown, result.entry.appointment, result.effect)
 
     def _entry(self, one: Taken, it: Decided, appointment: str) -> Entry:
         visit = it.visit
@@ -250,8 +269,9 @@ class Deciding:
             payload=payload,
         )
 
-    def _record(self, entries: Sequence[Entry], last: Mapping[str, ledger.Visit]) -> Sequence[Result]:
+    def _record(self, entries: Sequence[Entry]) -> Sequence[Result]:
         if self.is_dry:
+            last = self._last([it.appointment for it in entries])
             return [_would_be(it, last.get(it.appointment), backfill=self.is_backfill) for it in entries]
         with self.deps.ledger.begin() as connection:
             return ledger.record(

@@ -6,16 +6,17 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import islice
 from typing import Any, Protocol
 
 from reconciler.core import fhir, fhir_patient
 from reconciler.core.fhir_models import Appointment, Location, Patient, Quarantined
 from reconciler.core.phi import Phi
-from reconciler.core.windows_reads import Read
+from reconciler.core.windows_reads import PAGE_SIZE, Read
 
 CHUNK_VISITS = 2_000
 """A longer read is split by days, so that memory does not grow with the practice (at most a page more per part)."""
-CACHED_PATIENTS = 4_000
+CACHED_PATIENTS = 2_000
 
 
 class Page(Protocol):
@@ -98,11 +99,23 @@ class Extract:
     def _parsed(self, page: Any) -> list[Visit]:
         return [fhir.appointment(it, keep=self.keep) for it in page.resources]
 
-    def patients(self, needed: Iterable[Phi[str]]) -> Mapping[Phi[str], Patient | Quarantined]:
-        """The patients with these ids, as many as there are; each is asked for once in a pass."""
+    def patients(
+        self, needed: Iterable[Phi[str]], following: Iterable[Phi[str]] = ()
+    ) -> Mapping[Phi[str], Patient | Quarantined]:
+        """The patients with these ids, as many as there are; each is asked for once, unless many others came between.
+
+        ``following`` will be needed next: they fill the last request.
+        """
         wanted = list(dict.fromkeys(needed))
         missing = [it for it in wanted if it not in self._patients]
         if missing:
+            room = -len(missing) % PAGE_SIZE
+            known = set(missing)
+            later = (it for it in following if it not in self._patients and it not in known)
+            while room > 0 and (more := list(dict.fromkeys(islice(later, room)))):
+                missing += more
+                known.update(more)
+                room -= len(more)
             fresh = self._ask(missing)
             for it in missing:
                 self._patients[it] = fresh.get(it)
