@@ -108,7 +108,7 @@ def _one_size(root: Path, size: int, rounds: int, without: frozenset[str]) -> No
     shutil.copytree(same, single)
     for git in (
         ["init", "-q"],
-        ["add", "integrations"],
+        ["add", "integrations", "practices.json"],
         ["-c", "user.name=b", "-c", "user.email=b@example.com", "commit", "-qm", "b"],
     ):
         subprocess.run(["git", *git], cwd=single, check=True, capture_output=True)

@@ -58,7 +58,8 @@ def _everything(settings: Settings, changed: Changed, root: Path) -> str:
     if settings.file is not None and changed.holds(settings.file.resolve()):
         return "settings or schema have changed"
     secrets = settings.secrets_root.resolve() if settings.secrets_root else None
-    if secrets is not None and any(it.is_relative_to(secrets) for it in changed.tracked):
+    declared = {it for it in changed.tracked if it.is_relative_to(root) and it.suffix in (".yaml", ".yml")}
+    if secrets is not None and any(it.is_relative_to(secrets) for it in changed.tracked - declared):
         return "a file of secrets has changed"
     return ""
 
