@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 
 from reconciler.core.sync_report import PassReport, SyncReport
 from reconciler.errors import UsageError
@@ -47,6 +47,8 @@ def sync(runner: Runner, asked: Asked, *, on_pass: Callable[[PassReport], None] 
     """Make the passes. A person's decision is in the audit chain before the first request."""
     check(asked)
     deps = runner.deps
+    if asked.day is not None:
+        _refuse_a_day_to_come(asked.day, deps.now())
     found = sweep.standing(deps)
     wanted, unknown = sweep.selected(found, asked.names)
     if unknown:
@@ -59,6 +61,12 @@ def sync(runner: Runner, asked: Asked, *, on_pass: Callable[[PassReport], None] 
         _audit(runner, asked, sorted(wanted))
     report = sweep.run_all(deps, found, wanted, options, on_pass=on_pass)
     return replace(report, stopped=0)
+
+
+def _refuse_a_day_to_come(day: date, now: datetime) -> None:
+    """A day that has ended nowhere on earth is wrong usage; where it has ended for some, each location says so."""
+    if now.astimezone(timezone(timedelta(hours=14))).date() <= day:
+        raise UsageError(f"--date {day}: the day is not over; give yesterday or an earlier day")
 
 
 def _options(asked: Asked) -> Options:

@@ -28,7 +28,7 @@ from reconciler.sync.engine import ThreadEngine
 from reconciler.sync.planner import Planner
 from reconciler.sync.runner import Runner
 from reconciler.web.health import HealthServer
-from reconciler.workflow import operating, syncing
+from reconciler.workflow import operating, operating_sync, syncing
 from reconciler.workflow.holding import Ledger
 from reconciler.workflow.operating_sync import Asked, check
 from tests.syncing import PARENT, PRACTICE_ID, SLUG, START, Bench, bench
@@ -498,3 +498,10 @@ def test_the_seconds_of_a_pause_are_kept(it: Bench) -> None:
     with it.store.read() as connection:
         found = sync_practices.pauses(connection)
     assert found[PARENT].since == datetime(2026, 11, 24, 15, tzinfo=UTC)
+
+
+def test_a_day_that_has_ended_nowhere_is_wrong_usage(it: Bench) -> None:
+    it.put()
+    tomorrow = it.clock.now().date() + timedelta(days=1)
+    with pytest.raises(UsageError, match="the day is not over"):
+        operating_sync.sync(opened(it), Asked(day=tomorrow))
