@@ -48,7 +48,7 @@ def sync(runner: Runner, asked: Asked, *, on_pass: Callable[[PassReport], None] 
     check(asked)
     deps = runner.deps
     if asked.day is not None:
-        _refuse_a_day_to_come(asked.day, deps.now())
+        refuse_a_day_to_come(asked.day, deps.now())
     found = sweep.standing(deps)
     wanted, unknown = sweep.selected(found, asked.names)
     if unknown:
@@ -63,7 +63,7 @@ def sync(runner: Runner, asked: Asked, *, on_pass: Callable[[PassReport], None] 
     return replace(report, stopped=0)
 
 
-def _refuse_a_day_to_come(day: date, now: datetime) -> None:
+def refuse_a_day_to_come(day: date, now: datetime) -> None:
     """A day that has ended nowhere on earth is wrong usage; where it has ended for some, each location says so."""
     if now.astimezone(timezone(timedelta(hours=14))).date() <= day:
         raise UsageError(f"--date {day}: the day is not over; give yesterday or an earlier day")

@@ -500,8 +500,10 @@ def test_the_seconds_of_a_pause_are_kept(it: Bench) -> None:
     assert found[PARENT].since == datetime(2026, 11, 24, 15, tzinfo=UTC)
 
 
-def test_a_day_that_has_ended_nowhere_is_wrong_usage(it: Bench) -> None:
-    it.put()
-    tomorrow = it.clock.now().date() + timedelta(days=1)
-    with pytest.raises(UsageError, match="the day is not over"):
-        operating_sync.sync(opened(it), Asked(day=tomorrow))
+def test_a_day_that_has_ended_nowhere_is_wrong_usage() -> None:
+    now = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+    for day in (date(2026, 11, 24), date(2099, 1, 1)):
+        with pytest.raises(UsageError, match="the day is not over"):
+            operating_sync.refuse_a_day_to_come(day, now)
+    operating_sync.refuse_a_day_to_come(date(2026, 11, 23), now)
+    operating_sync.refuse_a_day_to_come(date(2026, 11, 24), datetime(2026, 11, 24, 10, 0, tzinfo=UTC))
