@@ -14,7 +14,7 @@ from reconciler.clock import Clock
 from reconciler.errors import UsageError
 from reconciler.report import status_text
 from reconciler.report.documents import to_text
-from reconciler.workflow import holding, operating
+from reconciler.workflow import holding, onboarding, operating, session
 from reconciler.workflow.syncing import open_runner
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,7 +32,7 @@ def _person(function: F) -> F:
 @output_option("text", "json")
 @common
 def status(names: tuple[str, ...], ticket: bool, reveal: bool, outputs: Outputs, common: Common) -> int:
-    """How each location is configured, and how its syncs fare."""
+    """How each location is configured, how its syncs fare, and where each onboarding stands."""
     if reveal and not ticket:
         raise click.UsageError("--reveal goes with --ticket")
     if reveal and not sys.stdout.isatty():
@@ -45,10 +45,22 @@ def status(names: tuple[str, ...], ticket: bool, reveal: bool, outputs: Outputs,
     def render(form: str) -> str:
         if form == "json":
             return to_text(status_text.status_document(found, tickets))
-        return status_text.render_tickets(tickets) if ticket else status_text.render_status(found, colour=use_colour())
+        if ticket:
+            return status_text.render_tickets(tickets)
+        return _onboarding(settings, clock, names, found) + status_text.render_status(found, colour=use_colour())
 
     outputs.write(render)
     return 0
+
+
+def _onboarding(settings: Any, clock: Clock, names: tuple[str, ...], found: Any) -> str:
+    """Who waits for what; nothing where the declarations are not at hand."""
+    if not settings.declarations.is_dir():
+        return ""
+    declared = session.load_declarations(settings, clock).declared
+    wanted = [it for it in declared if not names or it.slug in names or str(it.declaration.business) in names]
+    applied = {it.slug for it in found}
+    return onboarding.table(onboarding.standings_beside(wanted, applied, clock.now().date()))
 
 
 @click.command()

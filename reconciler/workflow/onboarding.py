@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -16,6 +16,8 @@ from reconciler.store.database import Store
 
 WEEKS = 4
 """Weekly counts of so many past weeks are looked at; the running one is not over."""
+
+PUTS_IN_FORCE = "the practice id is here; this plan puts it in force"
 
 Counts = Mapping[int, Mapping[str, Mapping[str, int]]]
 
@@ -47,6 +49,14 @@ def standings(declared: Iterable[Declared], changes: Iterable[Change], today: da
     return tuple(sorted((it for it in found if it is not None), key=lambda it: it.slug))
 
 
+def standings_beside(declared: Iterable[Declared], applied: Collection[str], today: date) -> tuple[Standing, ...]:
+    """The same without a plan: what is not among the ``applied`` slugs has not been put in force yet."""
+    found = (_standing(it, it.slug not in applied, today) for it in declared if it.declaration.onboarding is not None)
+    text = "the practice id is here; it is not applied yet"
+    shown = (replace(it, text=it.text.replace(PUTS_IN_FORCE, text)) for it in found if it is not None)
+    return tuple(sorted(shown, key=lambda it: it.slug))
+
+
 def _standing(one: Declared, is_new: bool, today: date) -> Standing | None:
     it = one.declaration.onboarding
     if it is None:
@@ -66,8 +76,7 @@ def _standing(one: Declared, is_new: bool, today: date) -> Standing | None:
             stage = "late" if late > 0 else stage
         return Standing(one.slug, stage, ", ".join(said), done, len(it.steps))
     if is_new:
-        text = "the practice id is here; this plan puts it in force"
-        return Standing(one.slug, "to apply", "; ".join([text, *left]), done, len(it.steps))
+        return Standing(one.slug, "to apply", "; ".join([PUTS_IN_FORCE, *left]), done, len(it.steps))
     return Standing(one.slug, "steps left", "; ".join(left), done, len(it.steps)) if left else None
 
 

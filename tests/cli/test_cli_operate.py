@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,3 +81,22 @@ def test_everything_can_be_paused_before_anything_was_applied(capsys: pytest.Cap
         "resumed: everything; visits before today are not made up",
         "was not paused: everything",
     ]
+
+
+def test_status_says_where_an_onboarding_stands(tmp_path: Path) -> None:
+    (tmp_path / "integrations").mkdir()
+    (tmp_path / "integrations" / "example-new.yaml").write_text(
+        "version: 1\nbusiness: 100000000000900\nsource: nextech\nlocations:\n  - business: 100000000000900\n"
+        '    time_zone: America/New_York\nonboarding:\n  ordered_by: Ada Example\n  ordered_on: "2026-11-01"\n'
+    )
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("RECONCILER_")}
+    found = subprocess.run(
+        [sys.executable, "-m", "reconciler", "status"],
+        cwd=tmp_path,
+        env=kept,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "example-new  waiting     the practice id was ordered on 2026-11-01, by Ada Example" in found.stdout
