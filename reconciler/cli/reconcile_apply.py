@@ -19,7 +19,7 @@ from reconciler.cli.reconcile import check_base, check_slugs, read_plan_file, re
 from reconciler.cli.reports import PLAN_FORMS, apply_in
 from reconciler.clock import Clock
 from reconciler.core import objections
-from reconciler.errors import LockHeld, ReconcilerError, Refused, RemoteError, Stale, Stopped, UsageError
+from reconciler.errors import LockHeld, ReconcilerError, Refused, RemoteError, Stale, Stopped, StoreError, UsageError
 from reconciler.report import documents
 from reconciler.report.plan_text import render_outcomes, render_plan
 from reconciler.report.problems import escaped
@@ -240,12 +240,16 @@ class _Lock:
                     raise
                 wait = next(waits, wait)
                 clock.sleep(min(wait, left))
-        with lease, leases.Heartbeat(lease):
-            self._lease = lease
-            try:
+        try:
+            with leases.Heartbeat(lease):
+                self._lease = lease
                 yield
-            finally:
-                self._lease = None
+        finally:
+            self._lease = None
+            try:
+                lease.release()
+            except StoreError as error:  # what was done must still be told; the lease runs out by itself
+                click.echo(f"warning: the lock could not be given back: {error.message}; it frees itself", err=True)
 
 
 class _Stopping:
