@@ -182,7 +182,10 @@ def test_every_boundary_of_a_sync_can_be_its_last(place: tuple[Workplace, App, K
         killer.process = process
         process.communicate(timeout=60)
         killer.arm(-1)
-        assert made.run("sync", "-q").code in (0, 5)
+        ran = made.run("sync", "--output", "json")
+        assert ran.code in (0, 5)
+        (location,) = ran.json["locations"]
+        assert (location["status"], location.get("detail")) == ("ok", None), f"after boundary {boundary}"
     assert twice(app) == []
     held = made.run("held", "list", "--output", "json").json["visits"]
     assert len({each.external_id for each in app.contacts.deliveries}) + len(held) >= booked
