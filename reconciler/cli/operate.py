@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from types import FrameType
-from typing import Any
 
 import click
 
 from reconciler.cli.console import Progress, use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option
+from reconciler.cli.stopping import signals
 from reconciler.clock import Clock
 from reconciler.report.documents import to_text
 from reconciler.report.formats import FORMS
@@ -80,32 +76,3 @@ def sync(
 
     outputs.write(render)
     return stopped.exit_code or report.exit_code
-
-
-class Stopping:
-    """Which signal came, if any."""
-
-    exit_code = 0
-
-
-@contextmanager
-def signals(clock: Clock) -> Iterator[Stopping]:
-    """The first SIGINT or SIGTERM lets what is in flight settle; a second one ends the process at once."""
-    stopping = Stopping()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del frame
-        if stopping.exit_code:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stopping.exit_code = 128 + number
-        clock.stop()
-
-    before: dict[signal.Signals, Callable[..., Any] | int | None] = {}
-    for one in (signal.SIGINT, signal.SIGTERM):
-        before[one] = signal.signal(one, handle)
-    try:
-        yield stopping
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from reconciler.cli.logs import hide
-from reconciler.cli.operate import signals
 from reconciler.cli.options import Common, common, write_file
+from reconciler.cli.stopping import signals
 from reconciler.clock import Clock
 from reconciler.report import metrics
 from reconciler.sync.runner import TICK_SECONDS, Runner

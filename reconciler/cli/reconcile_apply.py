@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -17,9 +15,10 @@ from reconciler.cli.console import Progress, confirm_yes, counted, is_terminal, 
 from reconciler.cli.options import Common, Outputs, common, output_option
 from reconciler.cli.reconcile import check_base, check_slugs, read_plan_file, reassert_option, within
 from reconciler.cli.reports import PLAN_FORMS, apply_in
+from reconciler.cli.stopping import signals
 from reconciler.clock import Clock
 from reconciler.core import objections
-from reconciler.errors import LockHeld, ReconcilerError, Refused, RemoteError, Stale, Stopped, StoreError, UsageError
+from reconciler.errors import LockHeld, ReconcilerError, Refused, RemoteError, Stale, StoreError, UsageError
 from reconciler.report import documents
 from reconciler.report.plan_text import render_outcomes, render_plan
 from reconciler.report.problems import escaped
@@ -84,7 +83,7 @@ def apply(
     planning.refuse_errors(loaded, recorded=None if loaded.files else _records(settings, clock))
     held = _Lock()
     with (
-        _signals(clock) as stopped,
+        signals(clock) as stopped,
         Progress("reading", len(loaded.selected), quiet=common.quiet) as progress,
         open_session(
             settings,
@@ -250,37 +249,3 @@ class _Lock:
                 lease.release()
             except StoreError as error:  # what was done must still be told; the lease runs out by itself
                 click.echo(f"warning: the lock could not be given back: {error.message}; it frees itself", err=True)
-
-
-class _Stopping:
-    """Which signal came, if any."""
-
-    def __init__(self) -> None:
-        self.exit_code = 0
-
-    def raise_if_set(self) -> None:
-        if self.exit_code:
-            raise Stopped("stopped by a signal; nothing was changed", exit_code=self.exit_code)
-
-
-@contextmanager
-def _signals(clock: Clock) -> Iterator[_Stopping]:
-    """The first SIGINT or SIGTERM lets what is in flight settle; a second one ends the process at once."""
-    stopping = _Stopping()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del frame
-        if stopping.exit_code:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stopping.exit_code = 128 + number
-        clock.stop()
-
-    before: dict[signal.Signals, Callable[..., Any] | int | None] = {}
-    for one in (signal.SIGINT, signal.SIGTERM):
-        before[one] = signal.signal(one, handle)
-    try:
-        yield stopping
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
