@@ -138,6 +138,8 @@ def tell(runner: transcripts.Runner, take: Callable[..., None]) -> None:
     for what in ("groups", "locations", "practitioners"):
         take("lookup", what, "example-skin-group", *(["--check"] if what == "locations" else []))
     take("lookup", "triggers")
+    take("lookup", "tags")
+    take("lookup", "tags", NORTH)
     take("status")
     take("status", NORTH, "--ticket")
     for appointment in APPOINTMENTS:

@@ -17,7 +17,7 @@ from reconciler.core.live import LiveGroup
 from reconciler.errors import UsageError
 from reconciler.report.lookup_text import comment, scalar, table, yaml_list
 from reconciler.report.problems import escaped
-from reconciler.workflow import looking
+from reconciler.workflow import looking, looking_tags
 from reconciler.workflow.session import load_declarations, open_transport
 
 target_argument = click.argument("target", metavar="[BUSINESS|SLUG]", required=False, shell_complete=complete_slugs)
@@ -30,7 +30,7 @@ plus_option = click.option("--practice-plus", is_flag=True, help="Ask Practice+ 
 
 @click.group()
 def lookup() -> None:
-    """Look up triggers, groups, locations or practitioners as the live systems know them."""
+    """Look up triggers, groups, locations or practitioners as the live systems know them; tags as the runner sends them."""
 
 
 class _Search:
@@ -181,6 +181,64 @@ def groups(target: str | None, outputs: Outputs, common: Common) -> int:
     if not every:
         common.say(f"business {found.parent} has no group of this source")
     return 0
+
+
+@lookup.command()
+@target_argument
+@output_option("text", "json", "yaml")
+@common
+def tags(target: str | None, outputs: Outputs, common: Common) -> int:
+    """The campaign tags that check-ins carry; with a business, the values seen in contacts already sent.
+
+    Asks no remote system. Values of lists that the practice configures are shown; those that are of a person (a city, a
+    birth date, a comment) are kept nowhere.
+    """
+    settings, clock = common.settings(), Clock()
+    found = looking_tags.look_up(settings, clock.now, target, lambda: load_declarations(settings, clock))
+    outputs.write(lambda form: {"json": _tags_json, "yaml": _tags_yaml, "text": _tags_text}[form](found))
+    return 0
+
+
+def _tags_json(found: looking_tags.TagList) -> str:
+    rows = [
+        {
+            "tag": it.name,
+            "says": it.says,
+            "sent": it.sent,
+            "kept": it.is_kept,
+            "values": [{"value": one.value, "contacts": one.contacts, "last": one.last} for one in it.values],
+        }
+        for it in found.tags
+    ]
+    about = {"basis": found.basis, "slug": found.slug or None, "revision": found.revision}
+    return _document("tags", {"business": found.business, **about, "locations": list(found.locations), "tags": rows})
+
+
+def _tags_text(found: looking_tags.TagList) -> str:
+    heads = {
+        "in force": f"{found.slug} ({found.business}): in force, revision {found.revision}",
+        "declared": f"{found.slug} ({found.business}): declared, not in force yet",
+        "default": "What check-ins can carry; name a business for the values that its contacts took",
+    }
+    rows = [("tag", "sent", "says")] + [(it.name, it.sent, it.says) for it in found.tags]
+    lines = [escaped(heads[found.basis]), *table(rows, "  ")]
+    if found.basis == "default":
+        return _lines(lines)
+    lines.append("values seen in contacts already sent:")
+    seen = [
+        (it.name, one.value, f"{one.contacts} contact{'s' if one.contacts > 1 else ''}", f"last {one.last}")
+        for it in found.tags
+        for one in it.values
+    ]
+    lines += table(seen, "  ") or ["  none"]
+    unkept = [it.name for it in found.tags if it.sent == "yes" and not it.is_kept]
+    if unkept:
+        lines.append(f"sent, and of a person, so kept nowhere: {', '.join(unkept)}")
+    return _lines(lines)
+
+
+def _tags_yaml(found: looking_tags.TagList) -> str:
+    return _lines(yaml_list("campaign_tags", [(it.name, "") for it in found.tags if it.sent == "yes"]))
 
 
 def _practices(

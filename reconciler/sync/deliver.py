@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
 from reconciler.clients.contacts import CheckinAnswer, CheckinOutcome
+from reconciler.core import tags
 from reconciler.core.ledger_rules import State
 from reconciler.errors import LockHeld, SecretError
-from reconciler.store import ledger_outbox
+from reconciler.store import ledger_outbox, tags_seen
 from reconciler.store.database import Store
 from reconciler.store.ledger_keys import LedgerKeys
 from reconciler.store.ledger_outbox import Claimed, Settlement
@@ -117,6 +118,11 @@ def deliver(it: Delivery, practice: str, accounts: Mapping[int, Account]) -> Del
             run.pages(pool)
         if run.error is not None:
             raise run.error
+    if run.seen:
+        with it.store.begin() as connection:
+            for business, seen in run.seen.items():
+                tags_seen.add(connection, business, seen, now=it.now())
+        run.done.transactions += 1
     run.done.transactions += writer.transactions
     run.done.rows += writer.rows
     return run.done
@@ -135,6 +141,8 @@ class _Run:
         self._closed_parents: set[int] = set()
         self._room = threading.Semaphore(2 * it.concurrency)
         self.done = Delivered()
+        self.seen: dict[int, Counter[tuple[str, str]]] = {}
+        """Campaign tags that confirmed contacts carried, by location; vocabulary only."""
         self.error: BaseException | None = None
 
     def pages(self, pool: ThreadPoolExecutor) -> None:
@@ -223,6 +231,8 @@ class _Run:
             self.done.requests += 1
             if outcome is CheckinOutcome.CONFIRMED:
                 self._count(self.done.confirmed, business)
+                if claimed.body is not None and (found := tags.vocabulary(claimed.body.reveal())):
+                    self.seen.setdefault(business, Counter()).update(found)
             elif outcome is CheckinOutcome.FAILED:
                 self._count(self.done.failed.setdefault(business, {}), answer.code)
             elif outcome is CheckinOutcome.UNKNOWN:

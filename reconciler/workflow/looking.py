@@ -93,6 +93,11 @@ def _names(loaded: Loaded) -> Iterable[tuple[str, Target]]:
                 yield location.name, Target(location.business, it, i)
 
 
+def no_such(business: int, *, hint: str | None = None) -> UsageError:
+    """Of a number that no declaration has."""
+    return UsageError(NO_SUCH.format(text=business), hint=hint)
+
+
 @dataclass(frozen=True, slots=True)
 class Practice:
     """One practice id to ask, by its reference, and whom it is for."""
@@ -118,10 +123,7 @@ def practices_of(target: Target | None, reference: str | None, *, practice_plus:
     if target is None:
         raise UsageError("name a business or slug, or give --practice-id REF")
     if declared is None:
-        raise UsageError(
-            NO_SUCH.format(text=target.business),
-            hint="give --practice-id env:RECONCILER_SECRET_… or file:PATH#key.path",
-        )
+        raise no_such(target.business, hint="give --practice-id env:RECONCILER_SECRET_… or file:PATH#key.path")
     group = declared.declaration.group.practice_id
     found: dict[str, Practice] = {}
     for location in wanted:
