@@ -16,6 +16,9 @@ from reconciler.core.model import Declaration, Location
 from reconciler.core.problems import Problem
 from reconciler.core.sources import nextech
 
+OFTEN_TOLD = frozenset({"custom_appointment_statuses", "location_names"})
+"""Keys of lists that most declarations have and that a note stands at: their places are wanted in nearly every file."""
+
 
 def lint(
     declared: Sequence[Declared], *, today: date, catalogue: Sequence[live.Trigger] | None = None

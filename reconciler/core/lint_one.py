@@ -89,7 +89,8 @@ def _items(it: Declared, path: Path, field: nextech.Field, items: Sequence[str])
             if guess:
                 hint = f"did you mean: `{guess}`; or is it a custom status?"
             yield told(it, (*path, i), "E306", f"{quoted(item)} is not an appointment status that Nextech sends", hint)
-    yield from _twice(it, path, items, fold="status" in field.name)
+    if len(items) > 1:
+        yield from _twice(it, path, items, fold="status" in field.name)
 
 
 def _twice(it: Declared, path: Path, items: Sequence[str], *, fold: bool) -> Iterator[Problem]:

@@ -123,6 +123,7 @@ def load(
         return loaded
     finally:
         if was_enabled:
+            gc.freeze()  # what was read lives as long as the command: no collection need look at it again
             gc.enable()
 
 
@@ -151,8 +152,10 @@ def _read(found: files.Found, prefix: str, cache: Cache | None) -> _Reading:
     memo: Memo = {}
     checked: model.Declaration | ValidationError | None = cache.get(digest, memo) if cache is not None else None
     if checked is None:
-        quick, value = yaml_events.read_quickly(text)
+        first: yaml_events.Lists = {}
+        quick, value = yaml_events.read_quickly(text, lint.OFTEN_TOLD, first)
         checked = shape.check(value) if quick else None
+        memo.update({path: (line, column) for path, line, column in first.values()})
         if cache is not None and isinstance(checked, model.Declaration):
             cache.put(digest, value, memo)
     reading = _Reading(found.relative, File(name, slug, None, digest), text)

@@ -133,7 +133,7 @@ def _read(above: int, name: str, relative: str, prefix: str, *, is_regular: bool
             return _refused(relative, prefix, "E101", "not a regular file", "only files are read; delete it")
         if status.st_size > MAX_BYTES:
             return _too_large(relative, prefix)
-        content = os.read(descriptor, MAX_BYTES + 1)
+        content = os.read(descriptor, status.st_size + 1)  # asking for the most would reserve a megabyte each time
         while len(content) <= MAX_BYTES and (more := os.read(descriptor, MAX_BYTES + 1 - len(content))):
             content += more
     except OSError as error:

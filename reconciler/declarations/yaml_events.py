@@ -103,9 +103,16 @@ def _place_after(before: str, file: str) -> Position:
     return Position(file, len(lines), len(lines[-1].removeprefix("\ufeff")) + 1)
 
 
-def read_quickly(text: str) -> tuple[bool, Any]:
-    """``(True, value)`` where nothing is wrong and nothing is null; ``(False, None)`` where ``read`` must look again."""
-    reader = _Reader(text, "", None)
+Lists = dict[str, tuple[Path, int, int]]
+"""By key: the path, line and column of the first list or mapping under a key of that name."""
+
+
+def read_quickly(text: str, asked: frozenset[str] = frozenset(), first: Lists | None = None) -> tuple[bool, Any]:
+    """``(True, value)`` where nothing is wrong and nothing is null; ``(False, None)`` where ``read`` must look again.
+
+    ``first`` takes the place of the first list under each of the ``asked`` keys, which costs next to nothing here.
+    """
+    reader = _Reader(text, "", None, asked, {} if first is None else first)
     try:
         value = reader.run()
     except _Fatal:
@@ -127,10 +134,19 @@ def read(text: str, file: str) -> Read:
 class _Reader:
     """One pass over the events of one document. Without ``places`` it stops at the first thing worth telling."""
 
-    def __init__(self, text: str, file: str, places: Places | None) -> None:
+    def __init__(
+        self,
+        text: str,
+        file: str,
+        places: Places | None,
+        asked: frozenset[str] = frozenset(),
+        first: Lists | None = None,
+    ) -> None:
         self.text = text
         self.file = file
         self.places = places
+        self.asked = asked
+        self.first: Lists = {} if first is None else first
         self.problems: list[Problem] = []
         self.path: list[str | int] = []
 
@@ -179,12 +195,14 @@ class _Reader:
         scalar, alias = yaml.ScalarEvent, yaml.AliasEvent
         mapping_start, sequence_start = yaml.MappingStartEvent, yaml.SequenceStartEvent
         mapping_end, sequence_end = yaml.MappingEndEvent, yaml.SequenceEndEvent
-        places = self.places
+        places, asked = self.places, self.asked
         stack: list[tuple[Any, str | None]] = []
         here: Any = None
         """The mapping or list being filled; None at the top."""
         key: str | None = None
         """The key whose value comes next; None where a key comes next, and in lists."""
+        named: Any = None
+        """The event of the last key."""
         nodes = 0
         while True:
             event = next_event()
@@ -197,6 +215,7 @@ class _Reader:
             if kind is scalar:
                 if key is None and type(here) is dict:
                     key = self._key(event, here)
+                    named = event
                     continue
                 value = self._scalar(event)
             elif kind is mapping_end or kind is sequence_end:
@@ -223,6 +242,8 @@ class _Reader:
                     self.path.append(len(here) if key is None else key)
                     places.values[tuple(self.path)] = _span(event)
                     places.containers.add(tuple(self.path))
+                if key in asked and key not in self.first:
+                    self.first[key] = (_path(stack, key), named.start_mark.line + 1, named.start_mark.column + 1)
                 stack.append((here, key))
                 here, key = ({}, None) if kind is mapping_start else ([], None)
                 continue
@@ -378,6 +399,11 @@ def _in_user_words(problem: str, context: str) -> tuple[str, str | None]:
         if words in both:
             return f"this is not YAML: {message}", hint
     return "this is not YAML" + (f": {problem}" if problem else ""), None
+
+
+def _path(stack: list[tuple[Any, str | None]], key: str) -> Path:
+    """Where a key stands, from the mappings and lists that are open around it."""
+    return (*(len(around) if above is None else above for around, above in stack[1:]), key)
 
 
 def _span(event: Any) -> Span:
