@@ -19,7 +19,7 @@ from reconciler.clients.nextech_paging import PAGE_SIZE, Page, Paging, Search
 from reconciler.clients.transport import Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date, datetime
 
     from reconciler.clients.nextech_auth import Token, TokenSource
@@ -41,6 +41,7 @@ MOST_TRIES = 4
 SSN_SYSTEM = "us-ssn"
 _UNAUTHORISED = frozenset({401, 403})
 _ACCEPTED = frozenset({401, 403, 404})
+_ACCEPTED_OF_WRITES = frozenset({400, 401, 403, 404, 405, 409, 422})
 _LOCATIONS = "Location"
 
 
@@ -134,6 +135,32 @@ class NextechClient:
         """The code list of patient types."""
         return self._read(practice_id, "patient-type", [])
 
+    def search(self, practice_id: str, resource: str, filters: Sequence[tuple[str, str]]) -> Iterator[Page]:
+        """Any search of a resource: documented parameters and their values, unencoded."""
+        return self._read(practice_id, resource, list(filters))
+
+    def write(self, practice_id: str, method: str, path: str, body: Mapping[str, Any], *, endpoint: str) -> Reply:
+        """One write, never sent twice once it may have arrived: 2xx, or 400, 404, 405, 409, 422.
+
+        Where the practice refuses the token nothing was written, so it is sent once more with a renewed one. Raises
+        ``NotSent``, ``Unknown``, ``Answered`` (429), ``Garbage``, ``PracticeUnauthorised``.
+        """
+        if not _fits_header(practice_id):
+            raise errors.SecretError("a practice id is empty or holds characters that no header can carry")
+        token, own = self._tokens.current(), False
+        for _ in range(MOST_TRIES):
+            reply = self._exchange(
+                practice_id, method, path, None, token, endpoint=endpoint, body=body, accepted=_ACCEPTED_OF_WRITES
+            )
+            if reply.status not in _UNAUTHORISED:
+                self._note_good(practice_id)
+                return reply
+            if own:
+                break
+            renewal = self._tokens.renew(token)
+            token, own = renewal.token, renewal.own
+        raise self._refusal(practice_id, endpoint, reply.status)
+
     def requests(self, practice_id: str) -> dict[str, int]:
         """Requests made for a practice so far, by endpoint (an answer's retries inside the transport not counted)."""
         with self._lock:
@@ -214,20 +241,38 @@ class NextechClient:
         raise self._refusal(practice_id, resource, reply.status)
 
     def _send(self, practice_id: str, resource: str, query: str, token: Token) -> Reply:
+        return self._exchange(
+            practice_id, "GET", f"/{resource}", query, token, endpoint=resource, body=None, accepted=_ACCEPTED
+        )
+
+    def _exchange(
+        self,
+        practice_id: str,
+        method: str,
+        path: str,
+        query: str | None,
+        token: Token,
+        *,
+        endpoint: str,
+        body: Mapping[str, Any] | None,
+        accepted: frozenset[int],
+    ) -> Reply:
         with self._lock:
-            self._requests.setdefault(practice_id, Counter())[resource] += 1
-            limiter = self._limiters.get(resource)
+            counted = endpoint if method == "GET" else f"{method} {endpoint}"
+            self._requests.setdefault(practice_id, Counter())[counted] += 1
+            limiter = self._limiters.get(endpoint)
             if limiter is None and self._new_limiter is not None:
-                limiter = self._limiters[resource] = self._new_limiter()
+                limiter = self._limiters[endpoint] = self._new_limiter()
         return self._transport.send(
-            "GET",
-            f"/{resource}",
+            method,
+            path,
             raw_query=query,
+            json_body=body,
             headers={"Authorization": token.header, "nx-practice-id": practice_id, "Accept": "application/json"},
-            retry=Retry.READ,
+            retry=Retry.READ if method == "GET" else Retry.ONCE,
             deadline_seconds=self._deadline_seconds,
-            accept_statuses=_ACCEPTED,
-            endpoint=resource,
+            accept_statuses=accepted,
+            endpoint=endpoint,
             limiter=limiter,
             secrets=(practice_id, token.value),
         )

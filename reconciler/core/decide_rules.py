@@ -45,6 +45,9 @@ class LocationRules:
     """None: the default tags; empty: none."""
     excluded_patient_types: tuple[str, ...] = ()
     minimum_age: int | None = None
+    past_months: int = 12
+    """For reminders only, as ``future_months``."""
+    future_months: int = 12
 
     @property
     def zone(self) -> ZoneInfo:
@@ -103,4 +106,6 @@ def rules_of(in_force: InForce, business: int) -> LocationRules:
         campaign_tags=tuple(tags) if tags is not None else None,
         excluded_patient_types=tuple(document.get("excluded_patient_types") or ()),
         minimum_age=document.get("minimum_age"),
+        past_months=int(single("past_months")),
+        future_months=int(single("future_months")),
     )

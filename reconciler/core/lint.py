@@ -52,7 +52,7 @@ def manual_steps(declaration: Declaration) -> tuple[str, ...]:
         )
     ]
     services = {nextech.trigger_service(it) for it in declaration.triggers or ()}
-    if {nextech.WRITEBACK_TRIGGER, nextech.UPSERT_TRIGGER} <= services:
+    if nextech.WRITEBACK_TRIGGER in services:
         steps.append('Nextech: set "require a cancellation reason" to No (reminders need it)')
     if declaration.runner == "bundled":
         number = declaration.business
