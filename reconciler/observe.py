@@ -117,8 +117,7 @@ def observe(
         first = one(ordered[0])
         if seconds is not None:
             concurrency = threads_for(seconds() - started, concurrency)
-        with ThreadPoolExecutor(max_workers=max(1, concurrency), thread_name_prefix="observe") as pool:
-            results = [first, *pool.map(one, ordered[1:], chunksize=1)]
+        results = [first, *_by_threads(one, ordered[1:], max(1, concurrency))]
     live: dict[int, LiveBusiness] = {}
     for target, business, pending in results:
         for location in pending:
@@ -127,6 +126,30 @@ def observe(
                 business.mappings[location] = found
         live[target.business] = business
     return live
+
+
+def _by_threads(
+    one: Callable[[Target], tuple[Target, LiveBusiness, tuple[int, ...]]], targets: Sequence[Target], threads: int
+) -> list[tuple[Target, LiveBusiness, tuple[int, ...]]]:
+    """One future per thread, not per read: each takes the next target until none is left, or one of them fails."""
+    left = iter(targets)  # the interpreter hands every element to one thread only
+    failed = threading.Event()
+
+    def work() -> list[tuple[Target, LiveBusiness, tuple[int, ...]]]:
+        done = []
+        try:
+            for target in left:
+                if failed.is_set():
+                    break
+                done.append(one(target))
+        except BaseException:
+            failed.set()
+            raise
+        return done
+
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="observe") as pool:
+        parts = [it.result() for it in [pool.submit(work) for _ in range(threads)]]
+    return [found for part in parts for found in part]
 
 
 def threads_for(latency_seconds: float, concurrency: int) -> int:

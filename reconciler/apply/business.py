@@ -325,8 +325,8 @@ class _Run:
         blank = ObjectReceipt(kind, business, self.planned.slug, group_id, at, deps.plan_id, deps.commit)
         receipt = merged(old, blank, tuple(fields), ())
         if kind == "group" and self.planned.choice.created_here:
-            receipt = replace(receipt, created=True)
-        self.writer.put(connection, replace(receipt, was_active=receipt.was_active or active))
+            receipt = receipt._replace(created=True)
+        self.writer.put(connection, receipt._replace(was_active=receipt.was_active or active))
 
 
 def row_follows(planned: Planned, path: str) -> bool:

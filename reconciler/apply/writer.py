@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.apply.deps import POLL_SECONDS, Deps
@@ -184,9 +184,9 @@ class Writer:
             return
         receipt = merged(self.objects.get(key), self._blank(one, group_id), fields, one.dropped)
         if one.endpoint == "G+" or (one.endpoint == "M+" and one.business not in self.existed):
-            receipt = replace(receipt, created=True)
+            receipt = receipt._replace(created=True)
         if one.active:
-            receipt = replace(receipt, was_active=True)
+            receipt = receipt._replace(was_active=True)
         self.put(connection, receipt)
 
     def put(self, connection: object, receipt: ObjectReceipt) -> None:
@@ -209,5 +209,5 @@ def merged(
     by_path |= {it.path: it for it in fields}
     kept = tuple(by_path[path] for path in sorted(by_path))
     if old is None:
-        return replace(new, fields=kept)
-    return replace(new, fields=kept, created=old.created, was_active=old.was_active)
+        return new._replace(fields=kept)
+    return new._replace(fields=kept, created=old.created, was_active=old.was_active)

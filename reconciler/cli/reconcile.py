@@ -107,7 +107,7 @@ def _render(
 
 def check_slugs(loaded: Any, slugs: tuple[str, ...], option: str) -> None:
     """Refuse a slug that no declaration has."""
-    known = {it.slug for it in loaded.files}
+    known = {it.slug for it in loaded.files} if slugs else set()
     for slug in slugs:
         if slug not in known:
             from reconciler.core.suggest import nearest

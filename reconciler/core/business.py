@@ -98,23 +98,20 @@ def _compare(world: World, declared: Declared, seen: LiveBusiness, base: Planned
         kept[str(it.business)] = mapping_kept
         unknown = _unknown_filters(world, base, it, sight, rows)
         locations.append(resolve.LocationInput(it, sight, rows, unknown))
-    planned = replace(base, group_rows=group_rows, locations=tuple(locations), kept=kept)
-    planned = replace(
-        planned,
-        candidate=resolve.resolve(
-            world,
-            declared,
-            want,
-            group=choice.group,
-            created_here=choice.created_here,
-            group_rows=group_rows,
-            locations=planned.locations,
-            old=old,
-        ),
+    candidate = resolve.resolve(
+        world,
+        declared,
+        want,
+        group=choice.group,
+        created_here=choice.created_here,
+        group_rows=group_rows,
+        locations=tuple(locations),
+        old=old,
     )
+    planned = replace(base, group_rows=group_rows, locations=tuple(locations), kept=kept, candidate=candidate)
     planned = _with_object_changes(world, declared, planned)
-    changes = planned.changes + runner_changes.changes(world, declared, planned)
-    return replace(planned, changes=changes)
+    more = runner_changes.changes(world, declared, planned)
+    return replace(planned, changes=planned.changes + more) if more else planned
 
 
 def _unknown_filters(

@@ -36,7 +36,7 @@ def side_value(side: Mapping[str, Any] | None) -> values.Value | None:
         return None
     if "print" in side:
         return values.secret(str(side["print"]))
-    return values.Value(str(side["value"]), str(side.get("canon", side["value"])))
+    return values.recorded(str(side["value"]), str(side.get("canon", side["value"])))
 
 
 def side_of(key: str, value: values.Value, reference: str | None) -> dict[str, Any]:

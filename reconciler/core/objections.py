@@ -291,7 +291,7 @@ def renames_to_check(world: World, planned: Iterable[Planned]) -> tuple[int, ...
     spec = nextech.BY_KEY["location.name"]
     found: list[int] = []
     for one in planned:
-        for it in one.locations:
+        for it in one.locations if one.changes else ():
             after = in_force.resolved_value(in_force.location_of(one.candidate, it.want.business), spec.key)
             old = in_force.resolved_value(in_force.location_of(one.old, it.want.business), spec.key)
             before = before_value(world, one, it, spec.key) or old

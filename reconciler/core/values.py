@@ -64,6 +64,12 @@ def plain(key: str, wire: str) -> Value:
     return Value(wire, canonical(key, wire))
 
 
+@lru_cache(maxsize=65_536)
+def recorded(wire: str, canon: str) -> Value:
+    """A value that is no secret, as a record has it."""
+    return Value(wire, canon)
+
+
 def secret(fingerprint: str) -> Value:
     """A secret, by its full fingerprint."""
     return Value("", fingerprint, secret=True)

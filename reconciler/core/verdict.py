@@ -35,6 +35,14 @@ class Judged:
     """Unverified, and no write of ours ever carried it."""
 
 
+SAME = Judged("same")
+NOT_APPLIED_YET = Judged("different", "not_applied_yet")
+_CHANGED_OUTSIDE = Judged("different", "changed_outside")
+_CONFLICT = Judged("different", "conflict")
+_UNVERIFIED = Judged("unverified")
+_NEVER_SENT = Judged("unverified", never_sent=True)
+
+
 def judge(
     key: str,
     declared: Value,
@@ -51,17 +59,17 @@ def judge(
     """
     if shown is Hidden.NOT_SHOWN:
         if receipt is None:
-            return Judged("unverified", never_sent=True)
+            return _NEVER_SENT
         if receipt.fingerprint == fingerprint_of(key, declared, fingerprint):
-            return Judged("unverified", never_sent=receipt.assumed)
-        return Judged("different", "not_applied_yet")
+            return _NEVER_SENT if receipt.assumed else _UNVERIFIED
+        return NOT_APPLIED_YET
     if isinstance(shown, Value):
         if shown.canon == declared.canon:
-            return Judged("same")
-        return Judged("different", _cause(key, declared, shown, receipt, fingerprint))
+            return SAME
+        return _cause(key, declared, shown, receipt, fingerprint)
     if default is not None and declared.canon == default:
-        return Judged("same")
-    return Judged("different", _cause(key, declared, None, receipt, fingerprint, default=default))
+        return SAME
+    return _cause(key, declared, None, receipt, fingerprint, default=default)
 
 
 def _cause(
@@ -72,14 +80,14 @@ def _cause(
     fingerprint: Fingerprint,
     *,
     default: str | None = None,
-) -> Cause:
+) -> Judged:
     if receipt is None:
-        return "not_applied_yet"
+        return NOT_APPLIED_YET
     if receipt.fingerprint == fingerprint_of(key, declared, fingerprint):
-        return "not_applied_yet" if receipt.assumed else "changed_outside"
+        return NOT_APPLIED_YET if receipt.assumed else _CHANGED_OUTSIDE
     live_print = None
     if shown is not None:
         live_print = fingerprint_of(key, shown, fingerprint)
     elif default is not None:
         live_print = fingerprint(key, default)
-    return "not_applied_yet" if receipt.fingerprint == live_print else "conflict"
+    return NOT_APPLIED_YET if receipt.fingerprint == live_print else _CONFLICT

@@ -15,6 +15,27 @@ from reconciler.core.records import InForce, Intent, ObjectReceipt, Recorded
 from reconciler.core.values import Fingerprint
 
 
+class Directory:
+    """Who has which location and which slug, over all declarations. Made once for all parts of a run."""
+
+    def __init__(self, declared: tuple[Declared, ...]) -> None:
+        self.declared = declared
+
+    @cached_property
+    def location(self) -> dict[int, str]:
+        """Location business -> slug of the declaration that has it."""
+        return {it.business: one.slug for one in self.declared for it in one.declaration.locations}
+
+    @cached_property
+    def slugs(self) -> dict[str, str]:
+        """Every slug that is or was (``moved``) a declared business -> its present slug."""
+        found = {one.slug: one.slug for one in self.declared}
+        for one in self.declared:
+            for move in one.declaration.moved:
+                found.setdefault(move.from_, one.slug)
+        return found
+
+
 @dataclass(frozen=True)
 class World:
     """The inputs of ``planner.make_plan``."""
@@ -41,6 +62,8 @@ class World:
     """Groups that receipts outside ``recorded`` name."""
     manual_steps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By slug: what a person does when the business is first set up."""
+    directory: Directory | None = None
+    """Of ``declared``, where it has been made already."""
 
     @cached_property
     def trigger_names(self) -> dict[int, str]:
@@ -90,18 +113,19 @@ class World:
         return {key: tuple(them) for key, them in found.items()}
 
     @cached_property
+    def _directory(self) -> Directory:
+        known = self.directory
+        return known if known is not None and known.declared is self.declared else Directory(self.declared)
+
+    @property
     def declared_location(self) -> dict[int, str]:
         """Location business -> slug of the declaration that has it."""
-        return {it.business: one.slug for one in self.declared for it in one.declaration.locations}
+        return self._directory.location
 
-    @cached_property
+    @property
     def declared_slugs(self) -> dict[str, str]:
         """Every slug that is or was (``moved``) a declared business -> its present slug."""
-        found = {one.slug: one.slug for one in self.declared}
-        for one in self.declared:
-            for move in one.declaration.moved:
-                found.setdefault(move.from_, one.slug)
-        return found
+        return self._directory.slugs
 
     @cached_property
     def known_groups(self) -> frozenset[int]:

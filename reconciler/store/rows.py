@@ -52,7 +52,7 @@ def fields_from_text(text: str) -> tuple[FieldReceipt, ...]:
     try:
         return tuple(
             [
-                FieldReceipt(path, fingerprint, _time(at), plan_id, commit, assumed == 1, follows_group == 1)
+                FieldReceipt(path, fingerprint, time_from_text(at), plan_id, commit, assumed == 1, follows_group == 1)
                 for path, fingerprint, at, plan_id, commit, assumed, follows_group in json.loads(text)
             ]
         )
@@ -60,7 +60,8 @@ def fields_from_text(text: str) -> tuple[FieldReceipt, ...]:
         raise StoreError("the store holds a receipt that cannot be read", hint="run `reconciler store check`") from None
 
 
-_time = lru_cache(maxsize=4096)(from_text)  # receipts of one apply share a few times
+time_from_text = lru_cache(maxsize=4096)(from_text)
+"""``from_text``, remembered: the receipts of one apply share a few times."""
 
 
 def json_from_text(text: str) -> Any:

@@ -17,7 +17,7 @@ from reconciler.core.planned import Planned
 from reconciler.core.problems import Severity
 from reconciler.core.records import InForce, ObjectReceipt, Recorded
 from reconciler.core.values import Fingerprint
-from reconciler.core.world import World
+from reconciler.core.world import Directory, World
 from reconciler.declarations import Loaded
 from reconciler.errors import DeclarationError, RemoteError, SecretError
 from reconciler.store import receipts
@@ -260,6 +260,7 @@ def _world(
         selected=inputs.loaded.selected,
         reassert=inputs.reassert,
         manual_steps={it.slug: lint.manual_steps(it.declaration) for it in selected},
+        directory=Directory(inputs.loaded.declared),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,12 +21,12 @@ PARENT = 100000000000100
 LOCATION = 100000000000101
 
 
-def field(path: str = "properties.location.name", **changes: object) -> FieldReceipt:
+def field(path: str = "properties.location.name", **changes: Any) -> FieldReceipt:
     base = FieldReceipt(path=path, fingerprint="0f" * 16, at=NOW, plan_id="plan-1", commit="abc")
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return base._replace(**changes)
 
 
-def group(**changes: object) -> ObjectReceipt:
+def group(**changes: Any) -> ObjectReceipt:
     base = ObjectReceipt(
         kind="group",
         business=PARENT,
@@ -37,10 +38,10 @@ def group(**changes: object) -> ObjectReceipt:
         created=True,
         fields=(field("triggers"), field("properties.practice.id", commit=None, assumed=True)),
     )
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return base._replace(**changes)
 
 
-def mapping(**changes: object) -> ObjectReceipt:
+def mapping(**changes: Any) -> ObjectReceipt:
     base = ObjectReceipt(
         kind="mapping",
         business=LOCATION,
@@ -51,7 +52,7 @@ def mapping(**changes: object) -> ObjectReceipt:
         was_active=True,
         fields=(field("active"), field(follows_group=True)),
     )
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return base._replace(**changes)
 
 
 def configuration(**changes: object) -> InForce:
