@@ -14,6 +14,7 @@
         Garbage                         7   a success status with a body that is not what the endpoint gives
         CredentialsRefused              7   the token service refuses our own credentials: everything of that product waits
         PracticeUnauthorised            7   one practice does not let us in, with a token that is fresh
+        QuotaUsedUp                     7   the day's calls of a product are used up: everything of that product waits
       Stale                             4   the plan is not current any more
       Refused                           3   objections that nobody allowed
       Partial                           5   done in part, or an outcome is unknown
@@ -147,6 +148,10 @@ class PracticeUnauthorised(RemoteError):
     def __init__(self, message: str, *, method: str, path: str, status: int, hint: str | None = None) -> None:
         super().__init__(message, method=method, path=path, hint=hint)
         self.status = status
+
+
+class QuotaUsedUp(RemoteError):
+    """The day's calls of a product (``nextech.daily_calls``) are used up; the request was not made."""
 
 
 class Stale(ReconcilerError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -30,7 +30,7 @@ from reconciler.store.crypto import Fingerprints
 from reconciler.store.database import Store, open_store
 from reconciler.store.leases import Holder
 from reconciler.sync import sweep
-from reconciler.sync.context import Change, Deps, Limits, Options
+from reconciler.sync.context import SELECT, Change, Deps, Limits, Options
 from reconciler.sync.opt_outs import OptOutFeeds
 from reconciler.sync.pseudonyms import Pseudonyms
 
@@ -269,7 +269,13 @@ def bench(folder: Path, *, clock: SetClock | None = None, ledger_folder: Path | 
             if current is not None:
                 current()
 
-        def transport(path: str, **more: Any) -> Transport:
+        def counted() -> None:
+            fence()
+            quota = made.deps.quotas.get(SELECT)
+            if quota is not None:
+                quota.take()
+
+        def transport(path: str, fence: Callable[[], None] = fence, **more: Any) -> Transport:
             made = Transport(
                 base_url=server.url + path,
                 allowed_hosts=frozenset({"127.0.0.1"}),
@@ -287,7 +293,7 @@ def bench(folder: Path, *, clock: SetClock | None = None, ledger_folder: Path | 
         grant = PasswordGrant("sandbox-client", "reconciler@nextech-api.com", "sandbox-password", "resource")
         base = app.variables["RECONCILER_NEXTECH_URL"]
         tokens = TokenSource(transport(""), grant, path="/oauth2/token", now=clock.monotonic)
-        select = NextechClient(transport(base), tokens, base_url=server.url + base, now=clock.monotonic)
+        select = NextechClient(transport(base, counted), tokens, base_url=server.url + base, now=clock.monotonic)
         plus_base = app.variables["RECONCILER_PRACTICE_PLUS_URL"]
         plus_token = plus_tokens(
             transport(""),

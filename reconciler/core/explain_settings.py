@@ -56,7 +56,11 @@ SETTINGS: tuple[SettingHelp, ...] = (
     _secret("NEXTECH_PASSWORD", "Its password."),
     _in_file("nextech.resource", "The resource that tokens are asked for.", "`nextech.url`"),
     _in_file("nextech.requests_per_second", "Most requests to each endpoint in a second.", "18"),
-    _in_file("nextech.daily_calls", "Most requests in a day."),
+    _in_file(
+        "nextech.daily_calls",
+        "Most requests to it in a day (midnight to midnight UTC), of all processes that share the ledger; then practices "
+        "wait for the next day, and nothing is lost. Requests for tokens do not count.",
+    ),
     _in_file("practice_plus.url", "Nextech Practice+'s API.", "https://api.pm.nextech.com/api"),
     _in_file(
         "practice_plus.token_url",

@@ -89,7 +89,7 @@ class SyncReport:
     passes: tuple[PassReport, ...] = ()
     dry_run: bool = False
     errors: tuple[str, ...] = ()
-    """What concerns every practice of a product: our own credentials are refused."""
+    """What concerns every practice of a product: our own credentials are refused, the day's calls are used up."""
     stopped: int = 0
     """Exit code of the signal that ended it."""
 

@@ -21,6 +21,7 @@ from reconciler.sync.extract import Reads
 from reconciler.sync.opt_outs import OptOutFeeds
 from reconciler.sync.places import Place
 from reconciler.sync.pseudonyms import Pseudonyms
+from reconciler.sync.quota import DailyCalls
 from reconciler.sync.settle import Lookups
 
 LOCK_PREFIX = "sync:"
@@ -69,7 +70,7 @@ class Change:
     """A change of state that people are told of, once."""
 
     kind: str
-    """``unauthorised``, ``recovered``, ``capped``, ``late``, ``credentials``, ``stopped``, ``error``."""
+    """``unauthorised``, ``recovered``, ``capped``, ``late``, ``credentials``, ``quota``, ``stopped``, ``error``."""
     subject: str
     text: str
 
@@ -111,6 +112,10 @@ class Deps:
     fences: threading.local = field(default_factory=threading.local)
     refused: dict[str, CredentialsRefused] = field(default_factory=dict)
     """Products whose token service refuses our own credentials, in this run."""
+    quotas: Mapping[str, DailyCalls] = field(default_factory=dict)
+    """The day's calls of products that have a limit."""
+    exhausted: dict[str, str] = field(default_factory=dict)
+    """Products whose calls of the day were used up for a practice of this sweep, and the words for it."""
     names: dict[str, dict[str, str]] = field(default_factory=dict)
     """Location names by id, of practices whose list this process has read."""
 

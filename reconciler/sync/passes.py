@@ -15,8 +15,8 @@ from reconciler.core.fhir_models import Appointment
 from reconciler.core.sync_report import LOCKED_DETAIL, LocationReport, PassReport, Status, added
 from reconciler.core.windows_reads import PAGE_SIZE, Read, cheaper_by_name, plan_reads
 from reconciler.store import leases, ledger, ledger_outbox, sync_facts, sync_marks, sync_passes, sync_practices
-from reconciler.sync import caps, naming, settle, taking
-from reconciler.sync.context import LOCK_PREFIX, Change, Deps, Fence, Options, Paused, product
+from reconciler.sync import caps, naming, settle, taking, trust
+from reconciler.sync.context import LOCK_PREFIX, Deps, Fence, Options, Paused
 from reconciler.sync.deciding import Deciding, Tally
 from reconciler.sync.deliver import Account, Delivered, Delivery, deliver
 from reconciler.sync.extract import Extract, Reads, Visit
@@ -32,9 +32,6 @@ class Interrupted(errors.ReconcilerError):
 def run_pass(deps: Deps, practice: Practice, wanted: Collection[int], options: Options) -> PassReport:
     """One pass over the ``wanted`` locations (business numbers) of a practice. Raises nothing that a pass can report."""
     places = [it for it in practice.places if it.business in wanted]
-    refused = deps.refused.get(product(practice.practice_plus))
-    if refused is not None:
-        return _all(practice, places, "waiting", refused.message)
     if options.dry_run:
         return _guarded(deps, practice, places, options, None)
     try:
@@ -92,6 +89,7 @@ class _Pass:
     is_read: bool = False
     """Was everything read and recorded?"""
     began: bool = False
+    again_at: datetime | None = None
 
     def run(self) -> PassReport:
         self.id = self.deps.new_id()
@@ -103,10 +101,11 @@ class _Pass:
             self._unauthorised(error, now)
             failure = ("unauthorised", error.message)
         except errors.CredentialsRefused as error:
-            name = product(self.practice.practice_plus)
-            if name not in self.deps.refused:
-                self.deps.refused[name] = error
-                self.deps.on_change(Change("credentials", name, error.message))
+            trust.refuse(self.deps, error, practice_plus=self.practice.practice_plus)
+            failure = ("waiting", error.message)
+        except errors.QuotaUsedUp as error:
+            is_plus, is_dry = self.practice.practice_plus, self.options.dry_run
+            self.again_at = trust.use_up(self.deps, error, practice_plus=is_plus, is_dry=is_dry)
             failure = ("waiting", error.message)
         except Paused as error:
             failure = ("paused", error.message)
@@ -129,6 +128,7 @@ class _Pass:
         self.taken, self.others = taking.take(deps, self.practice, self.places, found, self.options, now)
         if not self.taken:
             return  # credentials are asked for only where a location runs
+        trust.check(deps, practice_plus=self.practice.practice_plus, is_dry=self.options.dry_run)
         self.client = deps.reads(self.practice.practice_plus)
         self.client.take_requests(self.practice.practice_id)
         if self._in_doubt():
@@ -399,6 +399,7 @@ class _Pass:
                     self.id,
                     is_begun=self.began,
                     is_complete=self.is_read and failure is None,
+                    again_at=self.again_at,
                 )
                 done.record(self.places, report, self.taken, self.deciding)
             except errors.ReconcilerError as error:

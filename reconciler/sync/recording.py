@@ -38,6 +38,8 @@ class Recording:
     """Was it numbered?"""
     is_complete: bool
     """Was everything read, and every visit recorded?"""
+    again_at: datetime | None = None
+    """When what waits is due again; None: after ``RETRY``."""
 
     def record(
         self, places: Sequence[Place], report: PassReport, taken: Sequence[Taken], deciding: Deciding | None
@@ -90,7 +92,7 @@ class Recording:
             slot = one.slot.at if one.slot is not None and not one.is_again else slot
         due = taking.next_due(place, pseudonym, after=max(now, slot or now))
         if report.status in ("error", "waiting"):
-            due = min(due, now + RETRY)
+            due = min(due, self.again_at or now + RETRY)
         return LocationState(
             business=place.business,
             slug=place.slug,

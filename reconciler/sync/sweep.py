@@ -62,6 +62,7 @@ def run_all(
     on_pass: Callable[[PassReport], None] = lambda report: None,
 ) -> SyncReport:
     """One pass of every practice that has a wanted location. Practices whose locations wait longest come first."""
+    deps.exhausted.clear()
     others = _not_running(found, wanted)
     if not options.dry_run:
         _give_up(deps, [it for it in found.places if it.gate is not None and it.gate[0] in ("inactive", "platform")])
@@ -88,7 +89,7 @@ def run_all(
                 for it in practice.places
                 if it.business in wanted
             ]
-    errors = tuple(sorted(it.message for it in deps.refused.values()))
+    errors = tuple(sorted({*(it.message for it in deps.refused.values()), *deps.exhausted.values()}))
     whole = replace(collect(done, others, dry_run=options.dry_run), errors=errors)
     if options.kind == "backfill" and not options.dry_run:
         _end_doubt(deps, found, wanted, whole)

@@ -29,10 +29,11 @@ from reconciler.store import counts, keys, ledger_keys, receipts, sync_facts
 from reconciler.store.crypto import Fingerprints
 from reconciler.store.database import Store, open_store
 from reconciler.store.leases import Holder
-from reconciler.sync.context import Change, Deps, Limits
+from reconciler.sync.context import SELECT, Change, Deps, Limits
 from reconciler.sync.opt_outs import OptOutFeeds
 from reconciler.sync.places import Place
 from reconciler.sync.pseudonyms import Pseudonyms
+from reconciler.sync.quota import DailyCalls
 from reconciler.workflow import session
 
 LOG = logging.getLogger("reconciler.sync")
@@ -69,7 +70,12 @@ def open_runner(settings: Settings, clock: Clock, *, write: bool, parallel: int 
             if current is not None:
                 current()
 
-        clients = _Clients(settings, clock, fence, stack)
+        quotas: dict[str, DailyCalls] = {}
+        if settings.nextech.daily_calls is not None:
+            quota = DailyCalls(ledger, SELECT, settings.nextech.daily_calls, now=clock.now)
+            stack.callback(quota.close)
+            quotas[SELECT] = quota
+        clients = _Clients(settings, clock, fence, stack, quotas.get(SELECT))
         contacts = clients.contacts()
         on_decision: Callable[[Mapping[str, Any]], None] | None = None
         if LOG.isEnabledFor(logging.INFO):
@@ -98,6 +104,7 @@ def open_runner(settings: Settings, clock: Clock, *, write: bool, parallel: int 
             log=_log,
             parallel=parallel,
             fences=fences,
+            quotas=quotas,
         )
         yield Runner(settings, clock, deps, clients.tokens)
 
@@ -136,11 +143,20 @@ def _known_before(store: Store) -> Callable[[int], bool]:
 class _Clients:
     """Makes each client when it is first used, so that missing credentials concern only who needs them."""
 
-    def __init__(self, settings: Settings, clock: Clock, fence: Callable[[], None], stack: ExitStack) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        fence: Callable[[], None],
+        stack: ExitStack,
+        quota: DailyCalls | None,
+    ) -> None:
+        """``quota``: of Nextech Select, where there is a limit."""
         self._settings = settings
         self._clock = clock
         self._fence = fence
         self._stack = stack
+        self._quota = quota
         self._lock = threading.Lock()
         self._nextech: dict[bool, NextechClient] = {}
         self.tokens: dict[bool, TokenSource] = {}
@@ -174,7 +190,7 @@ class _Clients:
         tokens = TokenSource(self._transport(base), grant, path=path, now=self._clock.monotonic)
         self.tokens[False] = tokens
         return NextechClient(
-            self._transport(wanted.url, concurrency=16),
+            self._transport(wanted.url, concurrency=16, quota=self._quota),
             tokens,
             base_url=wanted.url,
             now=self._clock.monotonic,
@@ -210,11 +226,17 @@ class _Clients:
         rate = self._settings.nextech.requests_per_second
         return RateLimiter(rate, now=self._clock.monotonic, sleep=self._clock.sleep)
 
-    def _transport(self, url: str, *, limiter: RateLimiter | None = None, concurrency: int = 4) -> Transport:
+    def _transport(
+        self,
+        url: str,
+        *,
+        limiter: RateLimiter | None = None,
+        concurrency: int = 4,
+        quota: DailyCalls | None = None,
+    ) -> Transport:
+        fence = self._fence if quota is None else quota.behind(self._fence)
         return self._stack.enter_context(
-            open_transport(
-                self._settings, self._clock, url, fence=self._fence, limiter=limiter, concurrency=concurrency
-            )
+            open_transport(self._settings, self._clock, url, fence=fence, limiter=limiter, concurrency=concurrency)
         )
 
 
