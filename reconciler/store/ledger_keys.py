@@ -7,11 +7,12 @@ opens everything, and the next ``finish_rekey`` goes on where it stopped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Column, Connection, delete, func, select, update
 
 from reconciler.core.phi import Phi
 from reconciler.errors import StoreError
@@ -19,7 +20,7 @@ from reconciler.store import keys
 from reconciler.store.crypto import Sealer, derive
 from reconciler.store.database import Store
 from reconciler.store.rows import upsert
-from reconciler.store.schema import KEYS, VISITS, to_text
+from reconciler.store.schema import APPOINTMENT_REQUESTS, KEYS, REMINDER_APPOINTMENTS, VISITS, to_text
 
 PREVIOUS: Final = "ledger previous"
 """The row of ``keys`` that holds the old payload key while payloads are being sealed anew."""
@@ -96,29 +97,36 @@ def finish_rekey(store: Store, given: keys.GivenKey, *, batch: int = BATCH) -> i
     ledger = load(store, given)
     if ledger.previous is None:
         return 0
-    done, after = 0, ("", "")
+    done = sum(_seal_anew(store, ledger, ledger.previous, kept, batch) for kept in KEPT)
+    with store.begin() as connection:
+        connection.execute(delete(KEYS).where(KEYS.c.name == PREVIOUS))
+    return done
+
+
+def _seal_anew(store: Store, ledger: LedgerKeys, previous: Sealer, kept: Kept, batch: int) -> int:
+    done, after = 0, None
     while True:
         with store.begin() as connection:
-            found = _next_batch(connection, after, batch)
+            found = _next_batch(connection, kept, after, batch)
             for row in found:
-                if not ledger.previous.fits(bytes(row.payload)):
+                sealed = bytes(row[-1])
+                if not previous.fits(sealed):
                     continue
-                aad = payload_aad(row.practice, row.appointment, row.business)
-                fresh = ledger.seal(ledger.open(bytes(row.payload), aad), aad)
-                where = (VISITS.c.practice == row.practice) & (VISITS.c.appointment == row.appointment)
-                connection.execute(update(VISITS).where(where).values(payload=fresh))
+                aad = kept.aad(row)
+                fresh = ledger.seal(ledger.open(sealed, aad), aad)
+                where = (kept.first == row[0]) & (kept.second == row[1])
+                connection.execute(update(kept.first.table).where(where).values({kept.sealed.name: fresh}))
                 done += 1
-            if not found:
-                connection.execute(delete(KEYS).where(KEYS.c.name == PREVIOUS))
-                return done
-            after = (found[-1].practice, found[-1].appointment)
+        if not found:
+            return done
+        after = (found[-1][0], found[-1][1])
 
 
-def _next_batch(connection: Connection, after: tuple[str, str], batch: int) -> list[Row[Any]]:
-    columns: tuple[Any, ...] = (VISITS.c.practice, VISITS.c.appointment, VISITS.c.business, VISITS.c.payload)
-    later = (VISITS.c.practice > after[0]) | ((VISITS.c.practice == after[0]) & (VISITS.c.appointment > after[1]))
-    query = select(*columns).where(VISITS.c.payload.is_not(None), later)
-    query = query.order_by(VISITS.c.practice, VISITS.c.appointment).limit(batch).with_for_update()
+def _next_batch(connection: Connection, kept: Kept, after: tuple[Any, Any] | None, batch: int) -> list[Any]:
+    query = select(kept.first, kept.second, kept.third, kept.sealed).where(kept.sealed.is_not(None))
+    if after is not None:
+        query = query.where((kept.first > after[0]) | ((kept.first == after[0]) & (kept.second > after[1])))
+    query = query.order_by(kept.first, kept.second).limit(batch).with_for_update()
     return [*connection.execute(query)]
 
 
@@ -147,10 +155,58 @@ def unfinished(connection: Connection) -> int:
     """How many payloads a rotation has still to go through; 0 where none is under way."""
     if connection.execute(select(KEYS.c.name).where(KEYS.c.name == PREVIOUS)).first() is None:
         return 0
-    query = select(func.count()).select_from(VISITS).where(VISITS.c.payload.is_not(None))
-    return int(connection.execute(query).scalar_one())
+    counts = (select(func.count()).select_from(it.first.table).where(it.sealed.is_not(None)) for it in KEPT)
+    return sum(int(connection.execute(it).scalar_one()) for it in counts)
 
 
 def payload_aad(practice: str, appointment: str, business: int) -> bytes:
     """What binds a payload to its row."""
     return f"{practice}|{appointment}|{business}".encode()
+
+
+def appointment_aad(business: int, external: str) -> bytes:
+    """What binds the id of an appointment that Birdeye was told of to its row."""
+    return f"reminder|{business}|{external}".encode()
+
+
+def request_aad(business: int, request: str) -> bytes:
+    """What binds what a patient asked for to its row."""
+    return f"request|{business}|{request}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A column of sealed values: its table's key (two columns), a third that may belong to the binding."""
+
+    first: Column[Any]
+    second: Column[Any]
+    third: Column[Any]
+    sealed: Column[Any]
+    aad: Callable[[Any], bytes]
+    """Of a row of these columns."""
+
+
+KEPT: Final = (
+    Kept(
+        VISITS.c.practice,
+        VISITS.c.appointment,
+        VISITS.c.business,
+        VISITS.c.payload,
+        lambda row: payload_aad(row[0], row[1], row[2]),
+    ),
+    Kept(
+        REMINDER_APPOINTMENTS.c.business,
+        REMINDER_APPOINTMENTS.c.external,
+        REMINDER_APPOINTMENTS.c.practice,
+        REMINDER_APPOINTMENTS.c.sealed,
+        lambda row: appointment_aad(row[0], row[1]),
+    ),
+    Kept(
+        APPOINTMENT_REQUESTS.c.business,
+        APPOINTMENT_REQUESTS.c.request,
+        APPOINTMENT_REQUESTS.c.practice,
+        APPOINTMENT_REQUESTS.c.payload,
+        lambda row: request_aad(row[0], row[1]),
+    ),
+)
+"""Everything that the ledger key seals."""

@@ -10,9 +10,21 @@ from sqlalchemy import Connection, delete, select, tuple_, update
 
 from reconciler.store.ledger import batched
 from reconciler.store.rows import upsert
-from reconciler.store.schema import PASSES, SYNC_META, VISIT_DAYS, VISITS, from_text, to_text
+from reconciler.store.schema import (
+    APPOINTMENT_REQUESTS,
+    PASSES,
+    REMINDER_APPOINTMENTS,
+    SYNC_META,
+    VISIT_DAYS,
+    VISITS,
+    from_text,
+    to_text,
+)
 
 FORGOTTEN: Final = "forgotten_before"
+WHOLE_DAY: Final = timedelta(days=2)
+"""What is forgotten of a local day is the whole day, wherever it is: a row also stood for every other visit of its
+patient on its day, and those may begin after it."""
 _OPEN: Final = ("planned", "intent", "unknown", "held")
 
 
@@ -33,7 +45,8 @@ def retain(
 
     At most ``limit`` of each at a time. Rows that wait to be sent or for a person stay whole. ``keep_keys_days`` is
     the longest look-back with a margin and not less than ``retention_days``; visits that start before
-    ``forgotten_before`` must never be contacted afterwards. Passes and counts per day go after ``retention_days``.
+    ``forgotten_before`` must never be contacted afterwards. Passes and counts per day go after ``retention_days``, and
+    so do appointments that Birdeye was told of and requests whose outcome it knows.
     """
     old = to_text(now - timedelta(days=retention_days))
     gone = now - timedelta(days=max(keep_keys_days, retention_days))
@@ -42,9 +55,9 @@ def retain(
     doomed = _keys(connection, past, limit)
     if doomed:
         # Before the rows go, so that no crash leaves them gone and nobody told.
-        before = forgotten_before(connection)
-        if before is None or gone > before:
-            upsert(connection, SYNC_META, [{"name": FORGOTTEN, "value": to_text(gone)}])
+        before, bound = forgotten_before(connection), gone + WHOLE_DAY
+        if before is None or bound > before:
+            upsert(connection, SYNC_META, [{"name": FORGOTTEN, "value": to_text(bound)}])
     for part in batched(doomed):
         connection.execute(delete(VISITS).where(tuple_(VISITS.c.practice, VISITS.c.appointment).in_(part)))
     faded = _keys(connection, (is_done, VISITS.c.decided_at < old, VISITS.c.rule != ""), limit)
@@ -55,6 +68,9 @@ def retain(
     connection.execute(delete(PASSES).where(PASSES.c.started_at < old))
     day = (now - timedelta(days=retention_days)).date().isoformat()
     connection.execute(delete(VISIT_DAYS).where(VISIT_DAYS.c.day < day))
+    connection.execute(delete(REMINDER_APPOINTMENTS).where(REMINDER_APPOINTMENTS.c.start < old))
+    is_reported = APPOINTMENT_REQUESTS.c.state == "reported"
+    connection.execute(delete(APPOINTMENT_REQUESTS).where(is_reported, APPOINTMENT_REQUESTS.c.settled_at < old))
     return Retained(len(faded), len(doomed))
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, Larg
 
 from reconciler.errors import InternalError
 
-VERSIONS: Final = ("0001", "0002", "0003")
+VERSIONS: Final = ("0001", "0002", "0003", "0004")
 """Every schema version there has been, oldest first; each is the revision of one file in ``migrations/versions``."""
 
 VERSION_TABLE: Final = "reconciler_version"
@@ -294,6 +294,61 @@ SYNC_SLOTS: Final = Table(
     Index("sync_slots_state", "state", "submitted_at"),
 )
 """What the planner has submitted and what became of it."""
+
+REMINDER_LOCATIONS: Final = Table(
+    "reminder_locations",
+    METADATA,
+    Column("business", BigInteger, primary_key=True, autoincrement=False),
+    Column("slug", Text, nullable=False),
+    Column("practice", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("mark", Text),  # every change up to this instant was told
+    Column("checked_at", Text),  # when everything ahead was last looked at
+    Column("cursor", Text),  # of Birdeye's requests
+    Column("last_slot", Text),
+    Column("last_success", Text),
+    Column("next_due", Text),
+)
+
+REMINDER_APPOINTMENTS: Final = Table(
+    "reminder_appointments",
+    METADATA,
+    Column("business", BigInteger, primary_key=True, autoincrement=False),  # of the location
+    Column("external", Text, primary_key=True),  # keyed pseudonym, as sent to Birdeye
+    Column("practice", Text, nullable=False),  # keyed pseudonym
+    Column("status", Text),  # Birdeye's word; null: perhaps told, perhaps not
+    Column("start", Text, nullable=False),
+    Column("ends", Text),
+    Column("updated_at", Text, nullable=False),  # as it was told
+    Column("vanished", Boolean, nullable=False),  # told as cancelled because it was not there any more
+    Column("told_at", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # the appointment's id, AES-GCM, bound to the row
+    Index("reminder_appointments_start", "business", "start"),
+    Index("reminder_appointments_external", "practice", "external"),
+)
+"""The appointments that Birdeye was told of."""
+
+APPOINTMENT_REQUESTS: Final = Table(
+    "appointment_requests",
+    METADATA,
+    Column("business", BigInteger, primary_key=True, autoincrement=False),  # of the location
+    Column("request", Text, primary_key=True),  # Birdeye's id
+    Column("practice", Text, nullable=False),  # keyed pseudonym
+    Column("slug", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # book, confirm, cancel; empty: not known
+    Column("state", Text, nullable=False),  # received, intent, unknown, held, answered, reported
+    Column("position", BigInteger, nullable=False),  # in the order of arrival
+    Column("received_at", Text, nullable=False),
+    Column("intent_at", Text),
+    Column("tries", Integer, nullable=False),
+    Column("outcome", Text),  # accepted, rejected
+    Column("external", Text),  # of the appointment, as sent to Birdeye
+    Column("settled_at", Text),
+    Column("payload", LargeBinary),  # what was asked and why it was refused, AES-GCM; gone once reported
+    Index("appointment_requests_state", "business", "state"),
+)
+"""What patients asked for through Birdeye, and what became of it in Nextech."""
 
 
 def to_text(at: datetime) -> str:

@@ -20,13 +20,14 @@ LENGTH: Final = 32
 class Pseudonyms:
     """Makes pseudonyms with the inner key of a ledger (``LedgerKeys.inner``). Shows nothing in a repr."""
 
-    __slots__ = ("_appointment", "_external", "_patient", "_practice")
+    __slots__ = ("_appointment", "_external", "_external_appointment", "_patient", "_practice")
 
     def __init__(self, inner: bytes) -> None:
         self._practice = derive(inner, "ledger practice v1")
         self._appointment = derive(inner, "ledger appointment v1")
         self._patient = derive(inner, "ledger patient v1")
         self._external = derive(inner, "ledger external id v1")
+        self._external_appointment = derive(inner, "ledger external appointment id v1")
 
     def __repr__(self) -> str:
         return "Pseudonyms(…)"
@@ -46,6 +47,10 @@ class Pseudonyms:
     def external_id(self, practice: str, patient_id: Phi[str]) -> str:
         """Of a patient, as sent to Birdeye: ``externalId``. Another key than ``patient``."""
         return _digest(self._external, practice, patient_id.reveal())
+
+    def external_appointment(self, practice: str, appointment_id: Phi[str]) -> str:
+        """Of an appointment, as sent to Birdeye: its ``externalId``. Another key than ``appointment``."""
+        return _digest(self._external_appointment, practice, appointment_id.reveal())
 
 
 def _digest(key: bytes, *parts: str) -> str:
