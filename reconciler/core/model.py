@@ -228,6 +228,20 @@ class Declaration(Model):
         return ordered and self.group.practice_id is None and any(not it.practice_id for it in self.locations)
 
 
+_FIELDS_SETS: dict[frozenset[str], set[str]] = {}
+
+
+def share_fields_set(declaration: Declaration) -> Declaration:
+    """The same declaration, its models holding one set of declared keys for all that give the same keys.
+
+    They never change, and a set of its own for each model is a third of what ten thousand declarations take.
+    """
+    for one in (declaration, declaration.group, *declaration.locations):
+        keys = one.model_fields_set
+        object.__setattr__(one, "__pydantic_fields_set__", _FIELDS_SETS.setdefault(frozenset(keys), keys))
+    return declaration
+
+
 SECRET_FIELDS = frozenset({"practice_id", "contacts_api_key"})
 """Keys whose values are references, and whose lines are masked in excerpts."""
 

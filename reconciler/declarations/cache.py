@@ -81,7 +81,7 @@ class Cache:
         places, _, value = rest.partition(b",{")
         value = b"{" + value
         try:
-            found = model.Declaration.model_validate_json(value)
+            found = model.share_fields_set(model.Declaration.model_validate_json(value))
             memo.update({tuple(path): (int(row), int(column)) for path, row, column in json.loads(places)})
         except (ValidationError, ValueError, TypeError):
             memo.clear()

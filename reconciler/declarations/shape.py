@@ -54,7 +54,7 @@ def fields_at(path: Path) -> tuple[str, ...]:
 def check(value: Any) -> model.Declaration | ValidationError:
     """The declaration, or what pydantic has against it."""
     try:
-        return model.Declaration.model_validate(value)
+        return model.share_fields_set(model.Declaration.model_validate(value))
     except ValidationError as error:
         return error
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
+from sys import intern
 from typing import Any
 
 import yaml
@@ -322,7 +323,7 @@ class _Reader:
                 return int(text)
             if _DECIMAL.fullmatch(text):
                 return Decimal(text)
-        return text
+        return intern(text)  # thousands of files share their time zones, types, statuses and most names of places
 
     def _tag_or_anchor(self, event: Any) -> None:
         if event.tag is not None:
