@@ -47,6 +47,11 @@ CODES: Final[dict[int, tuple[int, str]]] = {
     1523: (400, "The date format must be mm/dd/yyyy"),
     1524: (400, "The date is not valid"),
     2347: (400, "The page size is above 1,000"),
+    # Of the provisional contract for appointments (``contacts_appointments``), which no Birdeye document holds:
+    4090: (409, "A newer version of the appointment is stored"),
+    4091: (400, "The appointment, cursor or result is not valid"),
+    4092: (404, "No such request"),
+    4093: (409, "The request has another result"),
 }
 
 
@@ -60,7 +65,9 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class Call:
+    """A call that was let in: whose key it bears, and which business it is about."""
+
     request: Request
     world: ContactsWorld
     account: str
@@ -79,12 +86,13 @@ def handle(request: Request, world: ContactsWorld) -> Response:
         what = path.rpartition("/")[2]
         world.requests[what if not what.isdigit() else "history"] += 1
         try:
-            return answer(_admit(request, world, match, version, answer), match)
+            return answer(admit(request, world, match, version, answer), match)
         except Refused as refused:
-            return _error(refused, world)
+            return error(refused, world)
 
 
-def _error(refused: Refused, world: ContactsWorld) -> Response:
+def error(refused: Refused, world: ContactsWorld) -> Response:
+    """The answer to a refused call, in the shape that the world's options ask for."""
     text = CODES[refused.code][1]
     options = world.options
     if refused.code == 89:
@@ -97,9 +105,13 @@ def _error(refused: Refused, world: ContactsWorld) -> Response:
     return json_response({"code": refused.code, "message": text}, 200 if options.errors_in_200 else refused.status)
 
 
-def _admit(
-    request: Request, world: ContactsWorld, match: re.Match[str], version: int, answer: Callable[..., Response]
-) -> _Call:
+def admit(
+    request: Request,
+    world: ContactsWorld,
+    match: re.Match[str] | None = None,
+    version: int = 2,
+    answer: Callable[..., Response] | None = None,
+) -> Call:
     """Key, limit, business and permission, in this order."""
     key = request.headers.get("x-api-key", "")
     on_contact = answer is _get_customer
@@ -117,10 +129,14 @@ def _admit(
     if version == 2:
         given = request.headers.get("x-business-number")
     else:
-        given = match.groupdict().get("business") or request.first("bid") or request.first("businessId")
+        given = (
+            (match.groupdict().get("business") if match is not None else None)
+            or request.first("bid")
+            or request.first("businessId")
+        )
     checkin = answer is _checkin
     if not given and answer in (_change_permission, _details):
-        return _Call(request, world, account, 0)
+        return Call(request, world, account, 0)
     if not given or not given.isascii() or not given.isdigit():
         raise Refused(1011, 401 if checkin or answer is _feed else None)
     business = int(given)
@@ -129,10 +145,11 @@ def _admit(
     if world.account_of[business] != account:
         world.violations.append("a key used for the business of another account")
         raise Refused(1033)
-    return _Call(request, world, account, business)
+    return Call(request, world, account, business)
 
 
-def _body(request: Request) -> dict[str, Any]:
+def parsed_body(request: Request) -> dict[str, Any]:
+    """The JSON object of a call; refused where there is none."""
     try:
         value = json.loads(request.body)
     except ValueError:
@@ -142,10 +159,10 @@ def _body(request: Request) -> dict[str, Any]:
     return value
 
 
-def _checkin(call: _Call, match: re.Match[str]) -> Response:
+def _checkin(call: Call, match: re.Match[str]) -> Response:
     world, options = call.world, call.world.options
     version = 2 if match.string.startswith(_V2) else 1
-    body = _body(call.request)
+    body = parsed_body(call.request)
     name, email, phone = body.get("name"), body.get("emailId"), body.get("phone")
     if not isinstance(name, str) or not name.strip():
         raise Refused(1142)
@@ -181,9 +198,9 @@ def _valid_phone(phone: Any) -> bool:
     return bool(_US_PHONE.match(number)) and not number.startswith("555")
 
 
-def _get_customer(call: _Call, match: re.Match[str]) -> Response:
+def _get_customer(call: Call, match: re.Match[str]) -> Response:
     version = 2 if match.string.startswith(_V2) else 1
-    body = _body(call.request)
+    body = parsed_body(call.request)
     wanted: dict[str, Any] = {}
     for name in ("id", "cid"):
         if body.get(name) is not None:
@@ -238,7 +255,7 @@ def _day(text: str | None) -> datetime:
         raise Refused(1524) from None
 
 
-def _history(call: _Call, match: re.Match[str]) -> Response:
+def _history(call: Call, match: re.Match[str]) -> Response:
     start, end = _day(call.request.first("startDate")), _day(call.request.first("endDate"))
     if end < start:
         raise Refused(20083)
@@ -262,10 +279,10 @@ def _history(call: _Call, match: re.Match[str]) -> Response:
     )
 
 
-def _feed(call: _Call, match: re.Match[str]) -> Response:
+def _feed(call: Call, match: re.Match[str]) -> Response:
     world = call.world
     version = 2 if match.string.startswith(_V2) else 1
-    body = _body(call.request) if call.request.body.strip(b" {}") else {}
+    body = parsed_body(call.request) if call.request.body.strip(b" {}") else {}
     now = int(world.clock().timestamp() * 1000)
     day = 86_400_000
     start, end = body.get("start"), body.get("end")
@@ -301,10 +318,10 @@ def _opted(contact: Contact) -> dict[str, Any]:
             "phone": _shown(contact.phone)}  # fmt: skip
 
 
-def _change_permission(call: _Call, match: re.Match[str]) -> Response:
+def _change_permission(call: Call, match: re.Match[str]) -> Response:
     world = call.world
     version = 2 if match.string.startswith(_V2) else 1
-    body = _body(call.request)
+    body = parsed_body(call.request)
     number = str(body.get("accountNumber", ""))
     if not number.isdigit() or world.account_of.get(int(number)) != call.account:
         raise Refused(1011)
@@ -331,8 +348,8 @@ def _change_permission(call: _Call, match: re.Match[str]) -> Response:
     return json_response(bool(found))
 
 
-def _details(call: _Call, match: re.Match[str]) -> Response:
-    body = _body(call.request)
+def _details(call: Call, match: re.Match[str]) -> Response:
+    body = parsed_body(call.request)
     business = int(body.get("businessId") or 0)
     if call.world.account_of.get(business) != call.account:
         raise Refused(1175, 404)
@@ -361,7 +378,7 @@ def _details(call: _Call, match: re.Match[str]) -> Response:
     )
 
 
-_Route = tuple[str, re.Pattern[str], int, Callable[[_Call, re.Match[str]], Response]]
+_Route = tuple[str, re.Pattern[str], int, Callable[[Call, re.Match[str]], Response]]
 _ROUTES: Final[tuple[_Route, ...]] = (
     ("POST", re.compile(r"/v1/customer/checkin"), 1, _checkin),
     ("POST", re.compile(_V2 + "checkin"), 2, _checkin),

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.sandbox import practices
+from reconciler.sandbox.contacts_book import AppointmentBook
 
 CATEGORIES = ("marketing", "feedback", "service")
 FIELDS = {"name", "emailId", "phone", "smsEnabled", "additionalParams", "employees", "externalId"}
@@ -140,6 +141,7 @@ class ContactsWorld:
         """Forget every contact, delivery and request."""
         self.contacts: dict[int, Contact] = {}
         self.deliveries: list[Delivery] = []
+        self.book = AppointmentBook()
         self.violations: list[str] = []
         self.requests: Counter[str] = Counter()
         self._index: dict[tuple[str, str, str], int] = {}

@@ -73,7 +73,7 @@ def appointment(visit: Visit, chart: Chart) -> Json:
     contained: list[Json] = []
     participants: list[Json] = []
     if visit.patient is not None:
-        given, family = chart.practice.names_of(visit.patient)
+        given, family = chart.names_of(visit.patient)
         guid = chart.practice.guid(visit.patient)
         guid = guid if visit.shape == "lower_guid" else guid.upper()
         participants.append({"actor": {"reference": f"Patient/{guid}", "display": last_first(family, given)}})

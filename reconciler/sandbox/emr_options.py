@@ -48,6 +48,7 @@ class EmrOptions:
     merged: str = "survivor"  # a search for a merged patient gives the survivor, or ("absent") nobody
     foreign_data: dict[str, str] = field(default_factory=dict)  # practice id -> whose data it shows instead
     cancellation_reason_required: bool = False
+    codes_required: bool = True  # a booking needs type and purpose: up to 16.2 always, later by preference
 
     # Answers instead of the real one: path suffix -> kind, for the n-th call on (see ``emr_world.upset``).
     upsets: list[Upset] = field(default_factory=list)

@@ -203,7 +203,7 @@ def appointment_query(request: Request, chart: Chart) -> AppointmentQuery:
         providers = hit if providers is None else providers & hit
     patients = None
     for wanted in values(request, "patient"):
-        hit = frozenset(n for v in wanted if (n := practice.patient_number(_reference(v))) is not None)
+        hit = frozenset(n for v in wanted if (n := chart.patient_number(_reference(v))) is not None)
         patients = hit if patients is None else patients & hit
     statuses = None
     for wanted in values(request, "status"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
@@ -146,9 +147,8 @@ def _slice(found: Sequence[Any], page: emr_search.Page, world: EmrWorld) -> Sequ
 
 
 def _patients(request: Request, key: str, chart: Chart, world: EmrWorld, product: Product) -> Response:
-    practice = chart.practice
     if key:
-        number = practice.patient_number(key)
+        number = chart.patient_number(key)
         if number is None or (key.isdigit() and not product.chart_numbers):
             return failure(404, "Emulated: no such patient")
         shown = list(_present([number], chart, world))
@@ -168,12 +168,12 @@ def _present(numbers: Iterable[int], chart: Chart, world: EmrWorld) -> Iterator[
     """Patients that an answer may hold: a merged one is replaced or gone, each is there once."""
     merged, seen = chart.edits.merged, set()
     every = isinstance(numbers, range)
-    for number in numbers:
+    for number in chain(numbers, chart.edits.prospects if every else ()):
         if number in merged:
             if every or world.options.merged == "absent":
                 continue
             number = merged[number]
-        if chart.practice.oddity(number) == "absent" or (not every and number in seen):
+        if chart.oddity(number) == "absent" or (not every and number in seen):
             continue
         if not every:
             seen.add(number)
@@ -185,7 +185,7 @@ def _find_patients(request: Request, chart: Chart, world: EmrWorld, product: Pro
     numbers: Iterable[int] = range(practice.patients)
     for wanted in emr_search.values(request, "identifier"):
         usable = {value for value in wanted if product.chart_numbers or not value.isdigit()}
-        hit = {number for value in usable if (number := practice.patient_number(value)) is not None}
+        hit = {number for value in usable if (number := chart.patient_number(value)) is not None}
         numbers = sorted(hit.intersection(numbers) if not isinstance(numbers, range) else hit)
     names = ("family", "given", "name", "phone", "email", *sorted(_ADDRESS))
     texts = [(name, test) for name in names if (test := emr_search.text_test(request, name)) is not None]

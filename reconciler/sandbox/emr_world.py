@@ -51,6 +51,8 @@ class Edits:
     merged: dict[int, int] = field(default_factory=dict)
     people: dict[int, dict[str, object]] = field(default_factory=dict)
     queued: set[int] = field(default_factory=set)
+    prospects: dict[int, Person] = field(default_factory=dict)
+    """People whom a booking brought with it, by number; the practice made none of them up."""
     version: int = 0
 
 
@@ -109,9 +111,26 @@ class Chart:
 
     def person(self, number: int) -> Person:
         """A patient, edits included."""
-        person = self.practice.person(number)
+        person = self.edits.prospects.get(number) or self.practice.person(number)
         changes = self.edits.people.get(number)
         return replace(person, **changes) if changes else person  # type: ignore[arg-type]
+
+    def names_of(self, number: int) -> tuple[str, str]:
+        """Given and family name of a patient, as an appointment displays them."""
+        prospect = self.edits.prospects.get(number)
+        return (prospect.given, prospect.family) if prospect is not None else self.practice.names_of(number)
+
+    def patient_number(self, identifier: str) -> int | None:
+        """The patient with this GUID (any case) or chart number, a prospect included; None if there is none."""
+        found = self.practice.patient_number(identifier)
+        if found is not None:
+            return found
+        wanted = identifier.lower()
+        return next((it.number for it in self.edits.prospects.values() if wanted in (it.guid, str(it.chart))), None)
+
+    def oddity(self, number: int) -> str:
+        """What is odd about a patient; nothing about a prospect."""
+        return "plain" if number in self.edits.prospects else self.practice.oddity(number)
 
 
 class EmrWorld:
@@ -303,6 +322,22 @@ class EmrWorld:
             booked[visit.id] = visit
             self.touch(practice)
             return visit
+
+    def admit(self, practice: Practice, person: Person) -> Person:
+        """Add a prospect under a new number."""
+        with self.lock:
+            prospects = self.edits(practice).prospects
+            number = practice.patients + len(prospects)
+            person = replace(person, number=number, guid=practice.guid(number), chart=1000 + number)
+            prospects[number] = person
+            self.touch(practice)
+            return person
+
+    def dismiss(self, practice: Practice, person: Person) -> None:
+        """Take a prospect back, whose appointment could not be booked."""
+        with self.lock:
+            self.edits(practice).prospects.pop(person.number, None)
+            self.touch(practice)
 
     def merge(self, practice: Practice, loser: int, survivor: int) -> None:
         """Merge one patient into another; visits keep the reference they had."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from reconciler.sandbox import emr_fhir
-from reconciler.sandbox.emr import STATUS_CODES, Code, Place, Provider, Visit
+from reconciler.sandbox.emr import STATUS_CODES, Code, Person, Place, Practice, Provider, Visit
 from reconciler.sandbox.emr_fhir import Json, outcome
 from reconciler.sandbox.emr_world import Chart, EmrWorld
 from reconciler.sandbox.http import Request, Response, json_response
@@ -116,22 +116,26 @@ def _book(body: Json, chart: Chart, world: EmrWorld) -> Response:
         elif kind == "practitioner":
             provider = next((p for p in practice.providers if str(p.id) == key), None)
         elif kind == "patient":
-            patient = practice.patient_number(key)
+            patient = chart.patient_number(key)
     if place is None or provider is None:
         return _refused("a known location and practitioner are required")
-    if patient is None:
-        return _refused("a known patient is required")
+    newcomer = _newcomer(body, practice, provider, world) if patient is None else None
+    if patient is None and newcomer is None:
+        return _refused("a known patient is required, or one inside with names, a phone and an e-mail")
     found: dict[str, Code] = {}
     for name, entries in (("appointment-type", practice.types), ("appointment-purpose", practice.purposes)):
         wanted = _referenced((_extension(body, name) or {}).get("valueReference"))
         code = next((each for each in entries if str(each.id) == wanted), None)
-        if code is None:
+        if code is None and (wanted or world.options.codes_required):
             return _refused(f"a known {name} is required")
-        found[name] = code
-    if any(v.start == start and v.provider == provider and v.place == place for v in chart.edits.booked.values()):
+        if code is not None:
+            found[name] = code
+    if any(_blocks(v, start, provider, place) for v in chart.edits.booked.values()):
         return _refused("the requested time is not available")
     schedule = (_extension(body, "appointment-schedule") or {}).get("valueString", "book")
     status = "proposed" if schedule == "hold" else "pending"
+    if newcomer is not None:
+        patient = world.admit(practice, newcomer).number
     visit = Visit(
         id=0,
         start=start,
@@ -141,14 +145,56 @@ def _book(body: Json, chart: Chart, world: EmrWorld) -> Response:
         patient=patient,
         status=status,
         display=STATUS_CODES[status],
-        type=found["appointment-type"],
-        purposes=(found["appointment-purpose"],),
+        type=found.get("appointment-type", practice.types[0]),
+        purposes=tuple(found[name] for name in ("appointment-purpose",) if name in found),
         created=world.now(),
         updated=world.now(),
         shape="plain",
         comment=str(body.get("comment", "")),
     )
     return json_response(emr_fhir.appointment(world.book(practice, visit), chart), 201)
+
+
+def _blocks(visit: Visit, start: datetime, provider: Provider, place: Place) -> bool:
+    return visit.start == start and visit.provider == provider and visit.place == place and visit.status != "cancelled"
+
+
+def _newcomer(body: Json, practice: Practice, provider: Provider, world: EmrWorld) -> Person | None:
+    """The prospect that a booking brings with it (5.6); None where it lacks a name, a phone or an e-mail."""
+    inside = next((it for it in body.get("contained") or [] if isinstance(it, dict)), {})
+    name = next((it for it in inside.get("name") or [] if isinstance(it, dict)), {})
+    given, family = next(iter(name.get("given") or ()), None), name.get("family")
+    points = [it for it in inside.get("telecom") or [] if isinstance(it, dict) and it.get("value")]
+    email = next((str(it["value"]) for it in points if it.get("system") == "email"), None)
+    phones = {str(it.get("use")): str(it["value"]) for it in points if it.get("system") == "phone"}
+    if inside.get("resourceType") != "Patient" or not (given and family and email and phones):
+        return None
+    try:
+        birth = date.fromisoformat(str(inside.get("birthDate")))
+    except ValueError:
+        birth = date(1900, 1, 1)
+    return Person(
+        number=0,
+        guid="",
+        chart=0,
+        given=str(given),
+        middle="",
+        family=str(family),
+        gender="unknown",
+        birth=birth,
+        email=email,
+        mobile=phones.get("mobile"),
+        home=phones.get("home") or phones.get("work"),
+        preferred="mobile" if "mobile" in phones else "home",
+        sms_privacy=False,
+        mailings_excluded=False,
+        type=practice.patient_types[0],
+        city=("Sarasota", "FL", "34236", "USA"),
+        provider=provider,
+        updated=world.now(),
+        oddity="plain",
+        status="prospect",
+    )
 
 
 def practice_plus(request: Request, resource: str, key: str, chart: Chart, world: EmrWorld) -> Response:

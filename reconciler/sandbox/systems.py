@@ -11,6 +11,9 @@ Below ``/_sandbox/emr`` and ``/_sandbox/contacts``; bodies are JSON objects:
 - ``GET /_sandbox/contacts``: who was contacted how often; ``GET /_sandbox/contacts/deliveries`` (``?after=N``)
 - ``POST /_sandbox/contacts/opt-out`` {account, email | phone | externalId, channel, categories}, ``/block``, ``/stop`` {account, code},
   ``/start`` {account}, ``/options`` {name: value}, ``/reset``
+- ``GET /_sandbox/contacts/appointments``: what is stored of appointments; ``GET /_sandbox/contacts/results``: requests of
+  patients with their results; ``POST /_sandbox/contacts/ask`` {business, kind, …}: a patient asks for something
+- ``POST /_sandbox/requests`` {business, practice, count, seed}: so many bookings that the practice can take
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from reconciler.sandbox import contacts_api, emr_token, nextech_api, practice_plus_api
+from reconciler.sandbox import contacts_api, contacts_appointments, emr_token, nextech_api, practice_plus_api
 from reconciler.sandbox.contacts_world import CATEGORIES, Contact, ContactsWorld, digits
 from reconciler.sandbox.emr import Practice
 from reconciler.sandbox.emr_options import Upset
@@ -69,7 +72,12 @@ def mount(app: App) -> tuple[EmrWorld, ContactsWorld]:
         lambda request, _: contacts_api.handle(request, contacts),
         {"RECONCILER_CONTACTS_URL": contacts_api.PREFIX},
     )
+    app.mount(contacts_appointments.PATH, lambda request, _: contacts_appointments.handle(request, contacts))
     app.mount("/_sandbox/emr", lambda request, _: _guarded(_emr, request, emr))
+    app.mount(
+        "/_sandbox/requests",
+        lambda request, _: _guarded(lambda it, known: _requests(it, known, contacts), request, emr),
+    )
     app.mount("/_sandbox/contacts", lambda request, _: _guarded(_contacts, request, contacts))
     app.exports |= {
         "RECONCILER_NEXTECH_CLIENT_ID": select.client_id,
@@ -198,6 +206,10 @@ def _contacts(request: Request, world: ContactsWorld) -> Any:
             return world.seen()
         if request.method == "GET" and action == "deliveries":
             return [each.as_json() for each in world.deliveries[int(request.first("after") or 0) :]]
+        if request.method == "GET" and action == "appointments":
+            return [{"business": business, **body} for (business, _), body in world.book.stored.items()]
+        if request.method == "GET" and action == "results":
+            return [{"business": it.business, **it.item, "results": it.results} for it in world.book.asked]
         if request.method != "POST":
             raise LookupError("not an endpoint of the sandbox")
         body = _body(request)
@@ -213,11 +225,23 @@ def _contacts(request: Request, world: ContactsWorld) -> Any:
                 world.stopped.pop(str(body["account"]), None)
             case "options":
                 _set(world.options, body)
+            case "ask":
+                business = int(body.pop("business"))
+                return world.book.ask(business, world.clock(), **body).item
             case "reset":
                 world.forget()
             case _:
                 raise LookupError("not an endpoint of the sandbox")
     return {}
+
+
+def _requests(request: Request, emr: EmrWorld, contacts: ContactsWorld) -> Any:
+    body = _body(request)
+    with emr.lock, contacts.lock:
+        made = contacts.book.seed(
+            int(body["business"]), _practice(emr, body), int(body["count"]), int(body.get("seed", 1)), emr.now()
+        )
+    return [it.item["requestId"] for it in made]
 
 
 def _contact(world: ContactsWorld, body: dict[str, Any]) -> Contact:
