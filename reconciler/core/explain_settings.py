@@ -45,6 +45,19 @@ SETTINGS: tuple[SettingHelp, ...] = (
     _secret("CONTACTS_API_KEY", "Its key, used where a business declares none."),
     _in_file("contacts.requests_per_second", "Most requests to it in a second.", "20"),
     _in_file("contacts.concurrency", "Most requests to it at a time.", "8"),
+    _in_file(
+        "contacts.appointment_path",
+        "Where Birdeye is told of an appointment. Of a provisional contract: Birdeye publishes no such endpoint.",
+        "/v1/appointments/{externalId}",
+    ),
+    _in_file(
+        "contacts.requests_path", "Where Birdeye says what patients asked for; likewise.", "/v1/appointments/requests"
+    ),
+    _in_file(
+        "contacts.result_path",
+        "Where Birdeye is told what became of it; likewise.",
+        "/v1/appointments/requests/{requestId}/result",
+    ),
     _in_file("nextech.url", "Nextech Select's API.", "https://select.nextech-api.com/api"),
     _in_file(
         "nextech.token_url",
@@ -96,6 +109,11 @@ SETTINGS: tuple[SettingHelp, ...] = (
     _in_file("overlap_days", "Days that each pass reads again, since visits are completed late.", "3"),
     _in_file("unknown_settle_seconds", "How long to wait before an unknown outcome is looked at.", "30"),
     _in_file("notices", "Webhooks that are told of what needs a person."),
-    _in_file("retention_days", "How long what was decided is kept.", "400"),
+    _in_file(
+        "retention_days",
+        "How long what was decided is kept, in days. What prevents a second contact is kept twice as long, and no visit "
+        "from before that is ever contacted. `run` and `sync` see to it once a day.",
+        "400",
+    ),
     _in_file("pause_all", "Stops all sending at once.", "false"),
 )

@@ -23,8 +23,8 @@ from reconciler.store.schema import (
 
 FORGOTTEN: Final = "forgotten_before"
 WHOLE_DAY: Final = timedelta(days=2)
-"""What is forgotten of a local day is the whole day, wherever it is: a row also stood for every other visit of its
-patient on its day, and those may begin after it."""
+"""A row also stood for every other visit of its patient on its local day. That day had ended when the row was decided,
+unless a clock was wrong; whatever the clock said, the whole of it is forgotten."""
 _OPEN: Final = ("planned", "intent", "unknown", "held")
 
 

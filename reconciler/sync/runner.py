@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from reconciler.core.sync_report import PassReport
 from reconciler.errors import CredentialsRefused, ReconcilerError
 from reconciler.report.metrics import OUTCOMES, Figures, LocationFigures
-from reconciler.store import leases, ledger, ledger_retention, sync_facts, sync_marks, sync_practices, sync_slots
+from reconciler.store import leases, ledger, sync_facts, sync_marks, sync_practices, sync_slots
 from reconciler.sync import planner as planning
-from reconciler.sync import sweep
+from reconciler.sync import sweep, tidying
 from reconciler.sync.context import LOCK_PREFIX, PLUS, Change, Deps, Options
 from reconciler.sync.engine import Engine, Job, ThreadEngine
 from reconciler.sync.passes import run_pass
@@ -22,11 +22,9 @@ from reconciler.sync.planner import Due, Planner
 TICK_SECONDS = 15.0
 DRAIN_SECONDS = 25.0
 """Less than the 30 s that process managers give before they kill."""
-TIDY_EVERY = timedelta(hours=24)
 TRY_TOKEN_EVERY = timedelta(minutes=5)
-KEEP_JOBS = timedelta(days=7)
-KEEP_KEYS_FACTOR = 2
-"""How many times ``retention_days`` keeps what prevents a second contact."""
+LOOK_EVERY = timedelta(hours=1)
+"""How often a runner looks whether it is time to forget what is old."""
 
 
 @dataclass
@@ -78,7 +76,7 @@ class Runner:
         self._due: tuple[Due, ...] = ()
         self._ticked_at: float | None = None
         self._problem = ""
-        self._tidied_at: datetime | None = None
+        self._looked_at: datetime | None = None
         self._tried_at: datetime | None = None
         self._draining = False
 
@@ -162,13 +160,9 @@ class Runner:
             self._deps.on_change(Change("recovered", slug, "no location is late any more"))
 
     def _tidy(self, now: datetime) -> None:
-        if self._tidied_at is not None and now - self._tidied_at < TIDY_EVERY:
-            return
-        self._tidied_at = now
-        keep = self._retention_days * KEEP_KEYS_FACTOR
-        with self._deps.ledger.begin() as connection:
-            sync_slots.forget_before(connection, now - KEEP_JOBS)
-            ledger_retention.retain(connection, now=now, retention_days=self._retention_days, keep_keys_days=keep)
+        if self._looked_at is None or not timedelta(0) <= now - self._looked_at < LOOK_EVERY:
+            self._looked_at = now
+            tidying.tidy(self._deps, self._retention_days)
 
     # what others ask ---------------------------------------------------------------------------------------------
 

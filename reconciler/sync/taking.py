@@ -119,7 +119,7 @@ def take(
     )
     for place in wanted:
         state = found.states.get(place.business)
-        reason = place.gate or _held_back(deps, place, found, options)
+        reason = place.gate or _held_back(deps, place, found, options, now)
         if reason is not None:
             others.append(_report(practice, place, *reason))
             continue
@@ -134,13 +134,18 @@ def take(
     return taken, others
 
 
-def _held_back(deps: Deps, place: Place, found: Look, options: Options) -> tuple[Status, str] | None:
+def _held_back(deps: Deps, place: Place, found: Look, options: Options, now: datetime) -> tuple[Status, str] | None:
     why = paused(place, found.pauses, all_paused=deps.limits.pause_all)
     if why is not None and options.kind != "backfill":  # which contacts nobody, and comes before `resume`
         return "paused", why
     if not found.is_authorised:
         detail = found.unauthorised_detail or "the practice does not let us in"
         return "unauthorised", f"{detail}; `reconciler authorize {place.parent}` once it does"
+    if found.forgotten_before is not None and found.forgotten_before > now and options.kind != "backfill":
+        return "stopped", (
+            f"a clock that was ahead had the ledger forget whom it knew up to {found.forgotten_before:%Y-%m-%d}, so nobody "
+            "may be contacted; restore it from a backup"
+        )
     return None
 
 

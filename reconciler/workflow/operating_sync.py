@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta, timezone
 from reconciler.core.sync_report import PassReport, SyncReport
 from reconciler.errors import UsageError
 from reconciler.store import audit
-from reconciler.sync import sweep
+from reconciler.sync import sweep, tidying
 from reconciler.sync.context import Options
 from reconciler.workflow.syncing import Runner
 
@@ -60,6 +60,8 @@ def sync(runner: Runner, asked: Asked, *, on_pass: Callable[[PassReport], None] 
     if (asked.max_contacts is not None or asked.backfill is not None) and not asked.dry_run:
         _audit(runner, asked, sorted(wanted))
     report = sweep.run_all(deps, found, wanted, options, on_pass=on_pass)
+    if not asked.dry_run and not deps.stop.is_set():
+        tidying.tidy(deps, runner.settings.retention_days)
     return replace(report, stopped=0)
 
 

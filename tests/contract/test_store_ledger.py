@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
@@ -15,9 +17,10 @@ from reconciler.core.phi import Phi
 from reconciler.errors import StoreError, UsageError
 from reconciler.store import keys, ledger, ledger_keys, ledger_outbox, ledger_people, ledger_retention
 from reconciler.store.database import Store
+from reconciler.store.ledger import Entry
 from reconciler.store.ledger_outbox import Claimed, Settlement
 from reconciler.store.schema import KEYS, VISITS
-from tests.ledgers import GIVEN, LOCATION, NOW, Desk
+from tests.ledgers import DAY, GIVEN, LOCATION, NOW, Desk
 
 RESTRICTED = Decision(
     "restricted", "'Appointment type' is not in the allowed list", "appointment_types", (("type", ("Consult",)),)
@@ -277,7 +280,8 @@ def test_retention_reduces_first_and_deletes_last_and_says_what_it_forgot(desk: 
     assert retain(502) == ledger_retention.Retained(reduced=0, deleted=2)
     assert desk.states() == {"planned": 1}
     with desk.store.read() as connection:
-        assert ledger_retention.forgotten_before(connection) == NOW + timedelta(days=2)
+        # The whole local day of what went, wherever that was.
+        assert ledger_retention.forgotten_before(connection) == NOW + timedelta(days=2 + 2)
 
 
 def test_a_new_key_seals_payloads_anew_and_pseudonyms_stay(desk: Desk) -> None:
@@ -342,3 +346,48 @@ def test_payload_aad_and_shape_are_what_the_documents_say(desk: Desk) -> None:
         "appointment": "A-1",
         "body": desk.body(1).reveal(),
     }
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_was_forgotten_lies_before_what_may_be_contacted_its_whole_day_included(desk: Desk, seed: int) -> None:
+    rng = random.Random(seed)
+    starts: dict[int, datetime] = {}
+    entries: list[Entry] = []
+    for number in range(1, 60):
+        entry = desk.entry(number, patient=rng.randrange(40), day=DAY + timedelta(days=rng.randrange(-30, 30)))
+        if any(it.patient == entry.patient and it.day == entry.day for it in entries):
+            continue
+        start = datetime.combine(
+            entry.day or DAY, time(rng.randrange(24), rng.randrange(60)), ZoneInfo("Pacific/Kiritimati")
+        )
+        starts[number] = start
+        entries.append(replace(entry, start=start))
+    for entry in entries:
+        desk.record([entry], now=NOW + timedelta(days=rng.randrange(0, 20)))
+    while claimed := claim(desk):
+        for it in claimed:
+            settle(desk, it, "confirmed")
+    before = len(starts)
+    for days in sorted(rng.sample(range(80, 160), 6)):
+        with desk.store.begin() as connection:
+            now = NOW + timedelta(days=days, hours=rng.randrange(24))
+            ledger_retention.retain(
+                connection, now=now, retention_days=50, keep_keys_days=100, limit=rng.randrange(1, 30)
+            )
+            known = set(ledger.last(connection, desk.practice, (desk.appointment(it) for it in starts)))
+            bound = ledger_retention.forgotten_before(connection)
+        gone = [starts[it] for it in starts if desk.appointment(it) not in known]
+        # The patient's other visits of that day may begin until it ends, wherever the location is.
+        assert all(bound is not None and it + timedelta(hours=25) <= bound for it in gone)
+    assert len(known) < before
+
+
+def test_what_waits_or_is_in_doubt_is_never_forgotten(desk: Desk) -> None:
+    desk.record([desk.entry(1), desk.entry(2), desk.entry(3, decision=AMBIGUOUS), desk.entry(4)])
+    settle(desk, claim(desk, limit=2)[0], "unknown")
+    with desk.store.begin() as connection:
+        now = NOW + timedelta(days=5_000)
+        done = ledger_retention.retain(connection, now=now, retention_days=1, keep_keys_days=1)
+        assert done == ledger_retention.Retained(0, 0)
+        assert ledger_retention.forgotten_before(connection) is None
+    assert desk.states() == {"unknown": 1, "intent": 1, "held": 1, "planned": 1}
