@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -19,7 +20,15 @@ FILE_NAME = "reconciler.yaml"
 
 _GROUPS: dict[str, dict[str, str]] = {
     "birdeye": {"url": "url", "token_header": "text", "requests_per_second": "rate", "concurrency": "count"},
-    "contacts": {"url": "url", "version": "count", "requests_per_second": "rate", "concurrency": "count"},
+    "contacts": {
+        "url": "url",
+        "version": "count",
+        "requests_per_second": "rate",
+        "concurrency": "count",
+        "appointment_path": "path of externalId",
+        "requests_path": "path",
+        "result_path": "path of requestId",
+    },
     "nextech": {
         "url": "url",
         "token_url": "url",
@@ -165,6 +174,9 @@ def _typed(value: Any, kind: str, where: str) -> Any:
         "number": (lambda it: isinstance(it, int) and not isinstance(it, bool) and it >= 0, "a whole number from 0"),
         "flag": (lambda it: isinstance(it, bool), "true or false"),
         "date": (_is_date, "a date such as 2026-11-20"),
+        "path": (_is_path, "a path such as /v1/appointments/requests"),
+        "path of externalId": (_is_path_of("{externalId}"), "a path that holds {externalId} once"),
+        "path of requestId": (_is_path_of("{requestId}"), "a path that holds {requestId} once"),
         "urls": (lambda it: isinstance(it, list) and all(isinstance(one, str) for one in it), "a list of URLs"),
     }
     check, words = checks[kind]
@@ -173,6 +185,14 @@ def _typed(value: Any, kind: str, where: str) -> Any:
     if kind == "url":
         return str(value).rstrip("/")
     return tuple(value) if kind == "urls" else value
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value) is not None and "/.." not in value
+
+
+def _is_path_of(name: str) -> Callable[[Any], bool]:
+    return lambda it: isinstance(it, str) and it.count(name) == 1 and _is_path(it.replace(name, "id"))
 
 
 def _is_date(value: Any) -> bool:

@@ -45,6 +45,10 @@ class Contacts:
     """Used where a business declares none."""
     requests_per_second: float = 20
     concurrency: int = 8
+    appointment_path: str = "/v1/appointments/{externalId}"
+    """This and the next two: of the provisional contract for reminders (``clients.appointments``)."""
+    requests_path: str = "/v1/appointments/requests"
+    result_path: str = "/v1/appointments/requests/{requestId}/result"
 
 
 @dataclass(frozen=True)
