@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,21 @@ class Changed:
         every = self.tracked | self.untracked
         return path in every or any(above in every for above in path.parents)
 
+    def among(self, paths: Sequence[Path]) -> list[int]:
+        """The indexes of those that ``holds`` is true of. A folder of theirs is resolved once for all in it."""
+        real: dict[Path, tuple[Path, bool]] = {}
+        found = []
+        every = self.tracked | self.untracked
+        for index, path in enumerate(paths):
+            parent = path.parent
+            if parent not in real:
+                folder = parent.resolve()
+                real[parent] = (folder, self.holds(folder))
+            folder, whole = real[parent]
+            if whole or folder / path.name in every:
+                found.append(index)
+        return found
+
 
 def select_changed(settings: Settings, loaded: Loaded, reference: str, say: Callable[[str], None]) -> Loaded:
     """``loaded`` with only the changed files selected; all of them where what concerns all has changed: the settings,
@@ -45,7 +60,7 @@ def select_changed(settings: Settings, loaded: Loaded, reference: str, say: Call
     if why:
         say(f"{why}: every business is planned")
         return loaded
-    slugs = {it.slug for it in loaded.files if changed.holds((settings.folder / it.file).resolve())}
+    slugs = {loaded.files[it].slug for it in changed.among([settings.folder / one.file for one in loaded.files])}
     say(f"{len(slugs)} of {len(loaded.files)} declarations differ from {reference}")
     return replace(loaded, selected=frozenset(slugs) & loaded.selected)
 
