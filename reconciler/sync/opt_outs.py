@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from reconciler.clients.contacts import OptOut
 from reconciler.core import contact_channels
 from reconciler.core.contact_channels import OptOuts
+from reconciler.errors import RemoteError
 
 LOOK_BACK: Final = timedelta(days=30)
 """The feed has a request per day. Birdeye itself keeps what is older: it sends nothing to those who opted out."""
@@ -62,27 +63,35 @@ class OptOutFeeds:
     def __repr__(self) -> str:
         return f"<opt-out feeds of {len(self._accounts)} accounts>"
 
-    def of(self, parent: int, api_key: str, country: str) -> OptOuts:
+    def of(self, parent: int, api_key: str, country: str, *, on_request: Callable[[], None] = lambda: None) -> OptOuts:
         """Who opted out of feedback messages of an account (long business number ``parent``).
 
         The whole look-back is read once a day, what came since then after ``fresh``. Raises ``RemoteError`` where the
-        feed cannot be read: then nobody of the account may be contacted.
+        feed cannot be read: then nobody of the account may be contacted. ``on_request`` is called for each request that
+        this call made; those who find everything read made none.
         """
         with self._lock:
             known = self._accounts.setdefault(parent, _Known())
         with known.lock:  # one read for all the passes that ask at once
-            self._read(known, parent, api_key)
+            self._read(known, parent, api_key, on_request)
             if country not in known.built:
                 known.built[country] = _built(known.entries, country)
             return known.built[country]
 
-    def _read(self, known: _Known, parent: int, api_key: str) -> None:
+    def _read(self, known: _Known, parent: int, api_key: str, on_request: Callable[[], None]) -> None:
         now = self._now()
         is_whole_due = known.read_from is None or known.read_to is None or now - known.read_from >= self._whole
         if not is_whole_due and known.read_to is not None and timedelta(0) <= now - known.read_to < self._fresh:
             return
         start = now - self._look_back if is_whole_due or known.read_to is None else known.read_to - OVERLAP
-        found = [it for part in self._feed.opt_outs(parent, api_key, start=start, end=now) for it in part]
+        found: list[OptOut] = []
+        try:
+            for part in self._feed.opt_outs(parent, api_key, start=start, end=now):
+                on_request()
+                found += part
+        except RemoteError:
+            on_request()
+            raise
         if is_whole_due:
             known.entries, known.read_from = [], now
         # Only once all of it was read: half a feed would leave people out.

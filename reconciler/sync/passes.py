@@ -205,7 +205,10 @@ class _Pass:
     def _opt_outs(self, one: Taken) -> OptOuts:
         if one.api_key is None:  # beta without a key: nobody is contacted, and nothing can be asked
             return OptOuts()
-        return self.deps.feeds.of(one.place.parent, one.api_key, one.rules.country)
+        return self.deps.feeds.of(one.place.parent, one.api_key, one.rules.country, on_request=self._fed)
+
+    def _fed(self) -> None:
+        self.requests = added(self.requests, {"update-feed": 1})
 
     def _running(self) -> list[Taken]:
         return [it for it in self.taken if it.ended is None]

@@ -72,3 +72,21 @@ def test_half_a_feed_is_no_feed() -> None:
             feeds.of(PARENT, "key", "US")
     feed.fails = False
     assert feeds.of(PARENT, "key", "US").has(patient("one@example.com"), "US")
+
+
+def test_who_reads_the_feed_made_its_requests_and_who_finds_it_read_made_none() -> None:
+    feed, at, counted = Feed(), [NOW], [0]
+    feeds = OptOutFeeds(feed, now=lambda: at[0])
+
+    def one() -> None:
+        counted[0] += 1
+
+    feeds.of(PARENT, "key", "US", on_request=one)
+    assert counted == [1]
+    feeds.of(PARENT, "key", "CA", on_request=one)
+    assert counted == [1]
+    at[0] = NOW + timedelta(hours=2)
+    feed.fails = True
+    with pytest.raises(RemoteError):
+        feeds.of(PARENT, "key", "US", on_request=one)
+    assert counted == [3]  # one that answered and one that failed
