@@ -122,7 +122,7 @@ def _one_size(root: Path, size: int, rounds: int, without: frozenset[str]) -> No
         }
         ours = [sys.executable, "-m", "reconciler"]
         commands = [
-            Command("reconciler validate", [*ours, "validate", "-q", "--output", "json"], same, environ),
+            Command("reconciler validate", [*ours, "validate", "-q"], same, environ),
             Command("reconciler plan, nothing changed", [*ours, "plan", "-q"], same, environ),
             Command("reconciler plan, 1 % changed", [*ours, "plan", "-q"], changed, environ),
             Command(

@@ -111,6 +111,25 @@ def test_only_what_both_reads_saw_is_reported(tmp_path: Path, rich: Server) -> N
     assert len([1 for entry in rich.app.world.history if entry.endpoint == "G"]) - reads == 7 + 1
 
 
+def test_a_difference_that_only_the_second_read_saw_is_left_to_the_next_report(tmp_path: Path, rich: Server) -> None:
+    it = make(tmp_path, rich)
+    it.apply()
+    change_mapping(rich, 100000000000101, key="location.name", value="Dermatology")
+
+    def outside() -> None:
+        change_mapping(rich, 100000000000101, key="location.name", value="Dermatology|Oncology")
+        change_mapping(rich, 100000000000102, key="location.name", value="Elsewhere")
+
+    report = Drifter(it, between=outside).run(confirm_after=60.0)
+    assert (report.exit_code, report.passing) == (0, 2)
+    assert [found for found in kinds(report) if found[3] == "changed_outside"] == []
+    later = Drifter(it).run(confirm_after=60.0)
+    assert later.exit_code == 2
+    assert [found for found in kinds(later) if found[3] == "changed_outside"] == [
+        ("example-skin-group", "mapping:100000000000102", "properties.location.name", "changed_outside")
+    ]
+
+
 def test_what_cannot_be_read_lowers_coverage_and_exits_seven(tmp_path: Path, rich: Server) -> None:
     it = make(tmp_path, rich)
     it.apply()
