@@ -182,10 +182,14 @@ def distinct(visits: Iterable[Appointment]) -> tuple[Appointment | Quarantined, 
     Readings that were updated at the same moment, or have no such time (before Select 14.3), and yet differ: which is
     true is not known, so the appointment is quarantined (``readings_differ``) until a later pass reads it again.
     """
-    readings: dict[Phi[str], list[Appointment]] = {}
+    found: dict[Phi[str], Appointment | Quarantined] = {}
+    again: dict[Phi[str], list[Appointment]] = {}  # few: a list for each visit would take as much as the visit
     for it in visits:
-        readings.setdefault(it.id, []).append(it)
-    return tuple(sorted((_latest(found) for found in readings.values()), key=visit_order))
+        first = found.setdefault(it.id, it)
+        if first is not it and isinstance(first, Appointment):
+            again.setdefault(it.id, [first]).append(it)
+    found |= {key: _latest(readings) for key, readings in again.items()}
+    return tuple(sorted(found.values(), key=visit_order))
 
 
 def _latest(readings: list[Appointment]) -> Appointment | Quarantined:

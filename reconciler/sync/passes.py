@@ -15,7 +15,7 @@ from reconciler.core.fhir_models import Appointment
 from reconciler.core.sync_report import LOCKED_DETAIL, LocationReport, PassReport, Status, added
 from reconciler.core.windows_reads import PAGE_SIZE, Read, cheaper_by_name, plan_reads
 from reconciler.store import leases, ledger, ledger_outbox, sync_facts, sync_marks, sync_passes, sync_practices
-from reconciler.sync import caps, naming, settle, taking, trust
+from reconciler.sync import caps, doubts, naming, reminders, settle, taking, trust
 from reconciler.sync.context import LOCK_PREFIX, Deps, Fence, Options, Paused
 from reconciler.sync.deciding import Deciding, Tally
 from reconciler.sync.deliver import Account, Delivered, Delivery, deliver
@@ -66,7 +66,7 @@ def _guarded(
     deps.fences.current = fence
     it = _Pass(deps, practice, places, options, fence)
     try:
-        return it.run()
+        return reminders.follow(deps, practice, places, options, fence, it.run())
     finally:
         deps.fences.current = None
 
@@ -160,12 +160,10 @@ class _Pass:
             self.began = doubt is None
         if doubt is None or options.kind == "backfill":
             return False
+        with deps.ledger.read() as connection:
+            covered = doubts.covered(connection, doubt)
         for one in self.taken:
-            one.end(
-                "stopped",
-                f"the ledger is not the newest ({doubt}): a contact made since may not be in it; cover the gap with "
-                "`reconciler sync --backfill FROM TO --by NAME --reason TEXT`",
-            )
+            one.end("stopped", doubts.says(doubt, is_covered=one.business in covered))
         return True
 
     def _second_executor(self) -> None:
@@ -239,6 +237,7 @@ class _Pass:
                 if _lacks_names(part, running) and self.practice.pseudonym not in self.deps.names:
                     naming.fresh(self.deps, self.practice.pseudonym, extract, is_dry=self.options.dry_run, now=now)
                 self.deciding.part(part)
+                del part  # or it would be there until the next one has been read
         days = sum((it.before - it.first).days for it in reads)
         if days and not self.options.dry_run:
             self._learn(fact, days)
