@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.sync_report import LocationReport, PassReport, SyncReport, collect
-from reconciler.store import in_force, ledger, ledger_outbox, sync_marks, sync_passes
+from reconciler.store import in_force, ledger, ledger_outbox, sync_marks
+from reconciler.sync import doubts
 from reconciler.sync import places as placing
 from reconciler.sync.context import Deps, Options
 from reconciler.sync.passes import run_pass
@@ -92,7 +93,7 @@ def run_all(
     errors = tuple(sorted({*(it.message for it in deps.refused.values()), *deps.exhausted.values()}))
     whole = replace(collect(done, others, dry_run=options.dry_run), errors=errors)
     if options.kind == "backfill" and not options.dry_run:
-        _end_doubt(deps, found, wanted, whole)
+        whole = _covered(deps, found, whole)
     return whole
 
 
@@ -133,9 +134,12 @@ def _fair(deps: Deps, practices: Sequence[Practice]) -> list[Practice]:
     return sorted(practices, key=key)
 
 
-def _end_doubt(deps: Deps, found: Standing, wanted: frozenset[int], report: SyncReport) -> None:
-    """The gap is covered once every location that contacts was backfilled without an error."""
-    needed = {it.business for it in found.places if it.gate is None}
+def _covered(deps: Deps, found: Standing, report: SyncReport) -> SyncReport:
+    """The gap is covered once every location that contacts was backfilled without an error, in one go or in several."""
     done = {it.business for it in report.locations if it.status == "ok"}
-    if needed <= wanted and needed <= done:
-        sync_passes.end_doubt(deps.store, deps.ledger)
+    left = doubts.cover(deps, found.places, done)
+    if left is None:
+        return report
+    said = doubts.warning(left)
+    locations = (replace(it, warnings=(*it.warnings, said)) if it.status == "ok" else it for it in report.locations)
+    return replace(report, locations=tuple(locations))
