@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from reconciler.clients.appointments import AppointmentsClient
 from reconciler.clients.contacts import ContactsClient
 from reconciler.clients.nextech import NextechClient
 from reconciler.clients.nextech_auth import PasswordGrant, TokenSource
+from reconciler.clients.nextech_writes import NextechWrites
 from reconciler.clients.practice_plus import PracticePlusClient
 from reconciler.clients.practice_plus import token_source as plus_tokens
 from reconciler.clients.transport import Transport
@@ -33,6 +35,7 @@ from reconciler.sync import sweep
 from reconciler.sync.context import SELECT, Change, Deps, Limits, Options
 from reconciler.sync.opt_outs import OptOutFeeds
 from reconciler.sync.pseudonyms import Pseudonyms
+from reconciler.sync.reminder_ports import Ports
 
 KEY = "00112233445566778899aabbccddeeff0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 PARENT = 100000000000100
@@ -306,7 +309,8 @@ def bench(folder: Path, *, clock: SetClock | None = None, ledger_folder: Path | 
         plus = PracticePlusClient(
             transport(plus_base), plus_token, base_url=server.url + plus_base, now=clock.monotonic
         )
-        contacts = ContactsClient(transport(app.variables["RECONCILER_CONTACTS_URL"]), 2)
+        birdeye = transport(app.variables["RECONCILER_CONTACTS_URL"])
+        contacts = ContactsClient(birdeye, 2)
         ledger = store
         if ledger_folder is not None:
             ledger = open_store(f"sqlite:///{ledger_folder}/ledger.db", now=clock.now, write=True)
@@ -330,6 +334,12 @@ def bench(folder: Path, *, clock: SetClock | None = None, ledger_folder: Path | 
             stop=threading.Event(),
             limits=Limits(concurrency=2),
             parallel=1,
+            appointments=AppointmentsClient(birdeye),
+            ports=lambda is_plus: (
+                Ports(plus, NextechWrites(plus, practice_plus=True))
+                if is_plus
+                else Ports(select, NextechWrites(select))
+            ),
             fences=fences,
         )
         made = Bench(server, clock, store, deps, transports, secrets=secrets)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from reconciler.core.decide_assign import Counts
+from reconciler.core.reminder_report import ReminderReport
 
 Status = Literal["ok", "inactive", "unauthorised", "paused", "stopped", "platform", "waiting", "error"]
 
@@ -38,6 +39,8 @@ class LocationReport:
     """Where a configured name does not exist: the names that Nextech has."""
     practice: str = ""
     """The practice's keyed pseudonym."""
+    reminders: ReminderReport | None = None
+    """None where no trigger of reminders is in force, or they did not take part."""
 
     def to_json(self) -> dict[str, Any]:
         """As ``sync --output json`` has it (``interface.md``)."""
@@ -65,6 +68,8 @@ class LocationReport:
             found["warnings"] = list(self.warnings)
         if self.crm_locations:
             found["crm_locations"] = list(self.crm_locations)
+        if self.reminders is not None:
+            found["reminders"] = self.reminders.to_json()
         return found
 
 
@@ -96,7 +101,7 @@ class SyncReport:
     def to_json(self) -> dict[str, Any]:
         """The published document."""
         return {
-            "format_version": "1.0",
+            "format_version": "1.1",  # 1.1: ``reminders`` of a location
             "kind": "sync",
             "dry_run": self.dry_run,
             "errors": list(self.errors),
@@ -113,11 +118,13 @@ class SyncReport:
         tried = [it for it in self.locations if it.status in ("ok", "stopped", "error", "unauthorised") or it.is_locked]
         if tried and all(it.is_locked for it in tried):
             return 6
-        if any(it.status == "stopped" for it in self.locations):
+        reminders = [it.reminders for it in self.locations if it.reminders is not None]
+        states = [it.status for it in self.locations] + [it.status for it in reminders]
+        if "stopped" in states:
             return 3
-        if self.errors or any(
-            it.status in ("error", "unauthorised") or it.counts.held or it.counts.failed for it in self.locations
-        ):
+        needs_a_person = any(it.counts.held or it.counts.failed for it in self.locations)
+        needs_a_person = needs_a_person or any(it.needs_a_person for it in reminders)
+        if self.errors or needs_a_person or "error" in states or "unauthorised" in states:
             return 5
         return self.stopped
 

@@ -22,6 +22,7 @@ from reconciler.sync.opt_outs import OptOutFeeds
 from reconciler.sync.places import Place
 from reconciler.sync.pseudonyms import Pseudonyms
 from reconciler.sync.quota import DailyCalls
+from reconciler.sync.reminder_ports import Appointments, Ports
 from reconciler.sync.settle import Lookups
 
 LOCK_PREFIX = "sync:"
@@ -109,6 +110,10 @@ class Deps:
     log: Callable[[str, Mapping[str, Any]], None] = lambda event, fields: None
     parallel: int = 4
     """Practices at a time."""
+    appointments: Appointments | None = None
+    """Birdeye's side of the reminders; None: they do not run."""
+    ports: Callable[[bool], Ports] | None = None
+    """Nextech's side of the reminders, of a product: True for Practice+."""
     fences: threading.local = field(default_factory=threading.local)
     refused: dict[str, CredentialsRefused] = field(default_factory=dict)
     """Products whose token service refuses our own credentials, in this run."""

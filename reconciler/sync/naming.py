@@ -9,6 +9,8 @@ from reconciler.core.decide_assign import unknown_names
 from reconciler.store import sync_practices
 from reconciler.sync.context import Deps
 from reconciler.sync.extract import Extract
+from reconciler.sync.places import Practice
+from reconciler.sync.reminder_ports import EmrReads, Mine
 from reconciler.sync.taking import Taken
 
 FRESH = timedelta(days=1)
@@ -16,7 +18,9 @@ UNKNOWN = "configured locations do not exist in nextech"
 """Word for word what operators search for."""
 
 
-def check(deps: Deps, practice: str, taken: Sequence[Taken], extract: Extract, *, is_dry: bool, now: datetime) -> None:
+def check(
+    deps: Deps, practice: str, taken: Sequence[Taken | Mine], extract: Extract, *, is_dry: bool, now: datetime
+) -> None:
     """End every location with a name that the practice does not have, after one fresh look where one is missing."""
     named = [it for it in taken if it.rules.location_names and it.ended is None]
     if not named:
@@ -34,6 +38,14 @@ def check(deps: Deps, practice: str, taken: Sequence[Taken], extract: Extract, *
             one.end("error", f"{UNKNOWN}: {', '.join(unknown)}")
             fields = {"slug": one.place.slug, "business": one.business, "unknown": list(unknown)}
             deps.log(UNKNOWN, fields | {"crm_locations": list(one.crm_locations)})
+
+
+def check_reminders(
+    deps: Deps, practice: Practice, mine: Sequence[Mine], reads: EmrReads, *, is_dry: bool, now: datetime
+) -> None:
+    """The same before reminders."""
+    extract = Extract(reads, practice.practice_id, frozenset())
+    check(deps, practice.pseudonym, mine, extract, is_dry=is_dry, now=now)
 
 
 def fresh(deps: Deps, practice: str, extract: Extract, *, is_dry: bool, now: datetime) -> tuple[str, ...]:

@@ -41,6 +41,20 @@ class Place:
     """Why it may not run, whatever the time; None: it may."""
     claims: bool
     """Is it active, so that visits may be its own?"""
+    reminders: Reminders | None = None
+    """None where neither trigger of reminders is in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reminders:
+    """Which directions of reminders are in force for a location."""
+
+    upserts: bool
+    """Birdeye is told of the practice's appointments."""
+    writes_back: bool
+    """What patients ask for through Birdeye is done in Nextech."""
+    gate: tuple[Status, str] | None
+    """Why they may not run, whatever the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +103,32 @@ def _place(in_force: InForce, business: int, location: dict[str, Any]) -> Place:
         contacting_since=_moment(location.get("contacting_since")),
         gate=_gate(document, location),
         claims=claims,
+        reminders=_reminders(document, location),
     )
 
 
 def _gate(document: dict[str, Any], location: dict[str, Any]) -> tuple[Status, str] | None:
+    without: tuple[Status, str] | None = None
+    if nextech.FULFILLED_TRIGGER not in document["triggers"]:
+        without = ("inactive", "the trigger for review requests is not in force")
+    return _shut(document, location, without)
+
+
+def _reminders(document: dict[str, Any], location: dict[str, Any]) -> Reminders | None:
+    upserts = nextech.UPSERT_TRIGGER in document["triggers"]
+    writes_back = nextech.WRITEBACK_TRIGGER in document["triggers"]
+    if not (upserts or writes_back):
+        return None
+    beta: tuple[Status, str] | None = None
+    if document.get("beta"):
+        beta = ("inactive", "the business is beta: Birdeye is told of no appointment, and nothing is booked")
+    return Reminders(upserts, writes_back, _shut(document, location, beta))
+
+
+def _shut(
+    document: dict[str, Any], location: dict[str, Any], own: tuple[Status, str] | None
+) -> tuple[Status, str] | None:
+    """Why nothing runs at a location; ``own``: why this kind of sync does not."""
     if "released" in (document["state"], location["state"]):
         return "inactive", "released: not managed and not synced any more"
     if document["state"] != "active":
@@ -103,8 +139,8 @@ def _gate(document: dict[str, Any], location: dict[str, Any]) -> tuple[Status, s
         return "platform", "Birdeye's own scheduler runs the syncs"
     if location.get("waiting"):
         return "waiting", str(location["waiting"])
-    if nextech.FULFILLED_TRIGGER not in document["triggers"]:
-        return "inactive", "the trigger for review requests is not in force"
+    if own is not None:
+        return own
     if not location.get("time_zone"):
         return "waiting", "no time zone is in force; declare time_zone"
     return None

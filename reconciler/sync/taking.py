@@ -119,7 +119,7 @@ def take(
     )
     for place in wanted:
         state = found.states.get(place.business)
-        reason = place.gate or _held_back(deps, place, found, options, now)
+        reason = place.gate or held_back(deps, place, found, options, now)
         if reason is not None:
             others.append(_report(practice, place, *reason))
             continue
@@ -134,7 +134,8 @@ def take(
     return taken, others
 
 
-def _held_back(deps: Deps, place: Place, found: Look, options: Options, now: datetime) -> tuple[Status, str] | None:
+def held_back(deps: Deps, place: Place, found: Look, options: Options, now: datetime) -> tuple[Status, str] | None:
+    """Why a location that may run does not: it is paused, or its practice does not let us in."""
     why = paused(place, found.pauses, all_paused=deps.limits.pause_all)
     if why is not None and options.kind != "backfill":  # which contacts nobody, and comes before `resume`
         return "paused", why

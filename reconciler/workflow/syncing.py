@@ -14,10 +14,12 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from reconciler import errors, observe
+from reconciler.clients.appointments import AppointmentsClient, Paths
 from reconciler.clients.contacts import ContactsClient
 from reconciler.clients.integrations import IntegrationsClient
 from reconciler.clients.nextech import NextechClient
 from reconciler.clients.nextech_auth import PasswordGrant, TokenSource
+from reconciler.clients.nextech_writes import NextechWrites
 from reconciler.clients.notices import Notice, NoticesClient
 from reconciler.clients.practice_plus import PracticePlusClient
 from reconciler.clients.practice_plus import token_source as plus_tokens
@@ -34,6 +36,7 @@ from reconciler.sync.opt_outs import OptOutFeeds
 from reconciler.sync.places import Place
 from reconciler.sync.pseudonyms import Pseudonyms
 from reconciler.sync.quota import DailyCalls
+from reconciler.sync.reminder_ports import Ports
 from reconciler.workflow import session
 
 LOG = logging.getLogger("reconciler.sync")
@@ -76,7 +79,7 @@ def open_runner(settings: Settings, clock: Clock, *, write: bool, parallel: int 
             stack.callback(quota.close)
             quotas[SELECT] = quota
         clients = _Clients(settings, clock, fence, stack, quotas.get(SELECT))
-        contacts = clients.contacts()
+        contacts, appointments = clients.contacts()
         on_decision: Callable[[Mapping[str, Any]], None] | None = None
         if LOG.isEnabledFor(logging.INFO):
             on_decision = _log_decision
@@ -103,6 +106,8 @@ def open_runner(settings: Settings, clock: Clock, *, write: bool, parallel: int 
             on_change=Notifier(settings, clock).tell,
             log=_log,
             parallel=parallel,
+            appointments=appointments,
+            ports=clients.ports,
             fences=fences,
             quotas=quotas,
         )
@@ -123,7 +128,7 @@ def limits(settings: Settings) -> Limits:
 
 
 def _log(event: str, fields: Mapping[str, Any]) -> None:
-    LOG.log(logging.INFO if event == "pass" else logging.WARNING, event, extra={"fields": dict(fields)})
+    LOG.log(logging.INFO if event in ("pass", "reminders") else logging.WARNING, event, extra={"fields": dict(fields)})
 
 
 def _log_decision(fields: Mapping[str, Any]) -> None:
@@ -161,12 +166,19 @@ class _Clients:
         self._nextech: dict[bool, NextechClient] = {}
         self.tokens: dict[bool, TokenSource] = {}
 
-    def contacts(self) -> ContactsClient:
-        """Birdeye's contacts API."""
+    def contacts(self) -> tuple[ContactsClient, AppointmentsClient]:
+        """Birdeye's contacts API and the appointments beside it: one transport, one quota."""
         wanted = self._settings.contacts
         limiter = RateLimiter(wanted.requests_per_second, now=self._clock.monotonic, sleep=self._clock.sleep)
         version: Literal[1, 2] = 1 if wanted.version == 1 else 2
-        return ContactsClient(self._transport(wanted.url, limiter=limiter, concurrency=wanted.concurrency), version)
+        transport = self._transport(wanted.url, limiter=limiter, concurrency=wanted.concurrency)
+        paths = Paths(wanted.appointment_path, wanted.requests_path, wanted.result_path)
+        return ContactsClient(transport, version), AppointmentsClient(transport, paths)
+
+    def ports(self, practice_plus: bool) -> Ports:
+        """Nextech's side of the reminders. Raises like ``nextech``."""
+        client = self.nextech(practice_plus)
+        return Ports(client, NextechWrites(client, practice_plus=practice_plus))
 
     def nextech(self, practice_plus: bool) -> NextechClient:
         """The client of a product. Raises ``SettingsError`` where its credentials are not set."""
