@@ -131,6 +131,7 @@ DOCUMENTS: tuple[Document, ...] = (
         "`warnings` and `crm_locations` (the names that Nextech has) as well.",
         {
             **_HEAD,
+            "format_version": "`1.1`; `1.0` had no `reminders`",
             "dry_run": "was nothing sent or recorded, as asked?",
             "errors[]": "what kept the whole run from going on",
             "locations[].business": "the location",
@@ -199,6 +200,7 @@ DOCUMENTS: tuple[Document, ...] = (
         "`status --output json`. `tickets` only with `--ticket`.",
         {
             **_HEAD,
+            "format_version": "`1.1`; `1.0` had no `onboarding`",
             "locations[].slug": "the declaration",
             "locations[].business": "the location",
             "locations[].parent": "its parent business",
@@ -218,6 +220,11 @@ DOCUMENTS: tuple[Document, ...] = (
             "locations[].flow.last_success": "of a pass",
             "locations[].flow.next_due": "when the next pass is due",
             "locations[].flow.contacts.NAME": "check-ins, by state",
+            "onboarding[].slug": "a business on its way; the list is empty where no declarations are at hand",
+            "onboarding[].stage": "`waiting` for the practice id, `late`, `to apply`, `steps left`",
+            "onboarding[].text": "who waits for what since when",
+            "onboarding[].steps_done": "steps for a person that are done",
+            "onboarding[].steps": "steps for a person",
             "tickets[].product": "which of Nextech's",
             "tickets[].slugs[]": "the declarations that read from it",
             "tickets[].practice": "a keyed pseudonym of the practice id; the id itself is shown only by `--reveal`, at a terminal",

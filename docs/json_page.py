@@ -64,6 +64,18 @@ def render(note: str) -> str:
     return "\n".join(out) + "\n"
 
 
+ON_ITS_WAY = """\
+version: 1
+business: 100000000000900
+source: nextech
+locations:
+  - business: 100000000000900
+    time_zone: America/New_York
+onboarding:
+  ordered_by: Ada Example
+  ordered_on: "2026-11-01"
+"""
+
 OPTIONAL: Mapping[str, list[str]] = {
     "errors[]": ["text"],
     "locations[].skipped.NAME": ["whole number"],
@@ -140,6 +152,7 @@ def tell(runner: transcripts.Runner, take: Callable[..., None]) -> None:
     take("lookup", "triggers")
     take("lookup", "tags")
     take("lookup", "tags", NORTH)
+    file.with_name("example-new.yaml").write_text(ON_ITS_WAY, encoding="utf-8")
     take("status")
     take("status", NORTH, "--ticket")
     for appointment in APPOINTMENTS:

@@ -43,24 +43,26 @@ def status(names: tuple[str, ...], ticket: bool, reveal: bool, outputs: Outputs,
         tickets = operating.tickets(opened, settings, names, reveal=reveal, now=clock.now()) if ticket else ()
 
     def render(form: str) -> str:
-        if form == "json":
-            return to_text(status_text.status_document(found, tickets))
-        if ticket:
+        if ticket and form == "text":
             return status_text.render_tickets(tickets)
-        return _onboarding(settings, clock, names, found) + status_text.render_status(found, colour=use_colour())
+        standings = _onboarding(settings, clock, names, found)
+        if form == "json":
+            shown = [it.to_json() for it in standings]
+            return to_text(status_text.status_document(found, tickets, onboarding=shown))
+        return onboarding.table(standings) + status_text.render_status(found, colour=use_colour())
 
     outputs.write(render)
     return 0
 
 
-def _onboarding(settings: Any, clock: Clock, names: tuple[str, ...], found: Any) -> str:
+def _onboarding(settings: Any, clock: Clock, names: tuple[str, ...], found: Any) -> tuple[onboarding.Standing, ...]:
     """Who waits for what; nothing where the declarations are not at hand."""
     if not settings.declarations.is_dir():
-        return ""
+        return ()
     declared = session.load_declarations(settings, clock).declared
     wanted = [it for it in declared if not names or it.slug in names or str(it.declaration.business) in names]
     applied = {it.slug for it in found}
-    return onboarding.table(onboarding.standings_beside(wanted, applied, clock.now().date()))
+    return onboarding.standings_beside(wanted, applied, clock.now().date())
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -45,12 +45,15 @@ def render_status(found: Sequence[LocationStatus], *, colour: bool = False) -> s
     return "\n".join(lines) + "\n"
 
 
-def status_document(found: Sequence[LocationStatus], tickets: Sequence[Ticket] = ()) -> dict[str, Any]:
+def status_document(
+    found: Sequence[LocationStatus], tickets: Sequence[Ticket] = (), *, onboarding: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """``status --output json``."""
     document: dict[str, Any] = {
-        "format_version": "1.0",
+        "format_version": "1.1",  # 1.1: ``onboarding``
         "kind": "status",
         "locations": [it.to_json() for it in found],
+        "onboarding": [dict(it) for it in onboarding],
     }
     if tickets:
         document["tickets"] = [it.to_json() for it in tickets]

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from reconciler.core.declared import Declared
 from reconciler.core.plan import Change, Plan, Warning_
@@ -36,6 +37,16 @@ class Standing:
     def steps_text(self) -> str:
         """``1 of 3 steps``."""
         return f"{self.steps_done} of {counted(self.steps, 'step')}" if self.steps else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``status --output json``."""
+        return {
+            "slug": self.slug,
+            "stage": self.stage,
+            "text": self.text,
+            "steps_done": self.steps_done,
+            "steps": self.steps,
+        }
 
 
 def standings(declared: Iterable[Declared], changes: Iterable[Change], today: date) -> tuple[Standing, ...]:

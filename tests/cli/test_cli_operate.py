@@ -53,7 +53,7 @@ def test_without_an_apply_nothing_is_due_and_nothing_is_in_force(capsys: pytest.
     )
     assert main.run(["sync", "--output", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
-        "format_version": "1.0",
+        "format_version": "1.1",
         "kind": "sync",
         "dry_run": False,
         "errors": [],
@@ -90,13 +90,40 @@ def test_status_says_where_an_onboarding_stands(tmp_path: Path) -> None:
         '    time_zone: America/New_York\nonboarding:\n  ordered_by: Ada Example\n  ordered_on: "2026-11-01"\n'
     )
     kept = {key: value for key, value in os.environ.items() if not key.startswith("RECONCILER_")}
-    found = subprocess.run(
-        [sys.executable, "-m", "reconciler", "status"],
-        cwd=tmp_path,
-        env=kept,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert "example-new  waiting     the practice id was ordered on 2026-11-01, by Ada Example" in found.stdout
+
+    def status(*arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "reconciler", "status", *arguments],
+            cwd=tmp_path,
+            env=kept,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+
+    assert "example-new  waiting     the practice id was ordered on 2026-11-01, by Ada Example" in status()
+    assert json.loads(status("--output", "json")) == {
+        "format_version": "1.1",
+        "kind": "status",
+        "locations": [],
+        "onboarding": [
+            {
+                "slug": "example-new",
+                "stage": "waiting",
+                "text": "the practice id was ordered on 2026-11-01, by Ada Example",
+                "steps_done": 0,
+                "steps": 0,
+            }
+        ],
+    }
+
+
+def test_status_without_declarations_has_an_empty_onboarding(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["status", "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "format_version": "1.1",
+        "kind": "status",
+        "locations": [],
+        "onboarding": [],
+    }
