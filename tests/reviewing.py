@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from reconciler.core.drift import BusinessDrift, Finding, Report
 from reconciler.core.plan import Action, Change, FieldChange, Manual, Objection, Plan, Summary, Warning_, change_id
 from reconciler.core.problems import Position, Problem, Severity
+from reconciler.report import formats, view_other
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
 ACTIONS: tuple[Action, ...] = ("create", "update", "deactivate", "activate", "move", "reassert", "adopt", "manual")
@@ -27,6 +30,7 @@ def change(number: int, action: Action, slug: str, text: str = "Dermatology") ->
     )
 
 
+@lru_cache(maxsize=4)
 def plan(
     size: int, *, per_business: int = 5, actions: tuple[Action, ...] = ACTIONS, objections: int | None = None
 ) -> Plan:
@@ -147,3 +151,8 @@ def hostile_problems(text: str) -> tuple[Problem, ...]:
     """Problems with one text wherever text may come from outside."""
     also = ((Position(text, 2, 2), text),)
     return tuple(Problem(f"E{i}14", it, text, Position(text, 1, 1), text, also) for i, it in enumerate(Severity))
+
+
+def annotated(problems: Sequence[Problem]) -> str:
+    """What `validate --output github` prints of problems."""
+    return formats.render(view_other.view_of_problems(problems), "github")

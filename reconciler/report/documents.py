@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from reconciler.core.plan import SUMMARY_KEYS, Change, Manual, Objection, Plan, Summary, Warning_
 from reconciler.core.saved import change_of
 from reconciler.report.plan_text import PlanView
+from reconciler.report.problems import json_text
 
 
 def to_text(document: Mapping[str, Any]) -> str:
     """Readable JSON in the published key order."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json_text(document)
 
 
 def plan_document(plan: Plan) -> str:

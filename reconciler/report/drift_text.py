@@ -1,4 +1,4 @@
-"""Drift as people read it, with the two commands that end each difference, and as JSON, Markdown and annotations."""
+"""Drift as people read it, with the two commands that end each difference, and as JSON."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from reconciler.core.drift import BusinessDrift, Finding, Report
 from reconciler.core.plan import FORMAT_VERSION
 from reconciler.core.sources import nextech
 from reconciler.report.plan_text import value
-from reconciler.report.problems import escaped
+from reconciler.report.problems import escaped, inert, json_text
+from reconciler.report.view import counted
 
-_MARKS = {
+MARKS = {
     "changed_outside": "~",
     "not_applied_yet": "~",
     "conflict": "!",
@@ -37,8 +38,6 @@ _WORDS = {
     "unmanaged": "live, and nobody declares it",
     "released": "released: neither managed nor synced",
 }
-_ENTITIES = {ord(it): f"&#{ord(it)};" for it in "&\\`*_[]<>|#@~"}
-"""What Markdown or a chat would act on."""
 _LEAST_SHARED = 2
 _MOST_NAMES = 12
 
@@ -47,18 +46,20 @@ def render_drift(report: Report, now: datetime, *, colour: bool = False) -> str:
     """The whole report as text. The last line is always the same and can be searched for."""
     lines: list[str] = []
     for it in report.objections:
-        lines += [f"  x {it.code}  {it.slug}", f"      {escaped(it.message)}"]
+        lines += [escaped(f"  x {it.code}  {it.slug}"), inert(f"      {it.message}")]
     if lines:
         lines = [_bold("Objections: apply refuses until each is allowed by name", colour), "", *lines, ""]
     lines += _causes(report, colour)
     for one in report.businesses:
-        lines += _business(one, now, colour)
+        if not _only_unseen(one):
+            lines += _business(one, now, colour)
+    lines += _unseen(report, colour)
     lines += _accepted(report, colour)
     said = [*report.ended, *report.notes]
     if report.passing:
         said.append(f"{report.passing} differences were seen by one of the two reads only and are not reported")
     if said:
-        lines += ["Notes", "", *(f"  {escaped(it)}" for it in said), ""]
+        lines += ["Notes", "", *(inert(f"  {it}") for it in said), ""]
     if not report.totals.drifted_fields and not report.is_unreadable:
         lines += ["No drift: nothing that can be seen differs from what is declared.", ""]
     lines.append(totals(report))
@@ -76,7 +77,7 @@ def totals(report: Report) -> str:
 
 
 def drift_json(report: Report) -> str:
-    """The published document. ASCII only: a direction mark in a live value then cannot reorder what a terminal shows."""
+    """The published document."""
     it = report.totals
     document = {
         "format_version": FORMAT_VERSION,
@@ -97,70 +98,7 @@ def drift_json(report: Report) -> str:
             for field, reason, until, by in report.accepted
         ],
     }
-    return json.dumps(document, indent=2) + "\n"
-
-
-def drift_github(report: Report) -> str:
-    """Workflow commands: a warning for each difference, an error for what could not be read; GitHub shows ten of each."""
-    lines: list[str] = []
-    for one in report.businesses:
-        if one.unreadable:
-            lines.append(_annotation("error", one.findings[0] if one.findings else None, one, one.unreadable))
-            continue
-        for it in one.findings:
-            if it.is_drift or it.kind == "unreadable":
-                said = (_name(it), _difference(it), f"{_WORDS[it.kind]}{_because(it)}")
-                text = ": ".join(part for part in said if part)
-                lines.append(_annotation("warning" if it.is_drift else "error", it, one, text))
-    level = "notice" if not report.exit_code else "warning"
-    return "\n".join([*lines, f"::{level} title=Drift::{_data(totals(report))}"]) + "\n"
-
-
-def _annotation(level: str, it: Finding | None, one: BusinessDrift, text: str) -> str:
-    where = ""
-    if it is not None and it.position is not None:
-        where = f"file={_property(it.position.file)},line={it.position.line},col={it.position.column},"
-    return f"::{level} {where}title={_property(f'Drift of {one.slug}')}::{_data(escaped(text))}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(escaped(text)).replace(":", "%3A").replace(",", "%2C")
-
-
-def drift_markdown(report: Report, now: datetime) -> str:
-    """For an issue or a job summary: one table for each business."""
-    lines = [f"**{_cell(totals(report))}**", ""]
-    for size, text in _shared(report):
-        lines.append(f"- {size} businesses: {_cell(text)}")
-    for one in report.businesses:
-        shown = [it for it in one.findings if it.kind != "unverified"]
-        if not shown and not one.unreadable:
-            continue
-        lines += ["", f"### {_cell(one.slug)} ({one.business})", ""]
-        if one.unreadable:
-            lines += [f"could not be read: {_cell(one.unreadable)}"]
-            continue
-        lines += ["| object | field | class | declared | live | since |", "| --- | --- | --- | --- | --- | --- |"]
-        lines += [
-            f"| {_cell(it.object)} | {_cell(it.path)} | {it.kind} | {_cell(value(it.declared))} "
-            f"| {_cell(value(it.live))} | {_cell(age(it, now) or it.first_seen or '')} |"
-            for it in shown
-        ]
-    if report.accepted:
-        lines += ["", "### Accepted", ""]
-        lines += [
-            f"- {_cell(it.slug)} {_cell(it.object)} {_cell(it.path)}: {_cell(reason)} (until {until}, {_cell(by)})"
-            for it, reason, until, by in report.accepted
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return escaped(text).translate(_ENTITIES)
+    return json_text(document)
 
 
 def age(it: Finding, now: datetime) -> str:
@@ -180,11 +118,11 @@ def _bold(text: str, colour: bool) -> str:
 
 
 def _mark(it: Finding, colour: bool) -> str:
-    mark = _MARKS[it.kind]
+    mark = MARKS[it.kind]
     return f"\x1b[{_COLOURS[mark]}m{mark}\x1b[0m" if colour and mark in _COLOURS else mark
 
 
-def _shared(report: Report) -> list[tuple[int, str]]:
+def shared(report: Report) -> list[tuple[int, str]]:
     """Differences that several businesses have in common: how many, and in words."""
     groups: defaultdict[tuple[str, str, str, str, str], set[str]] = defaultdict(set)
     for one in report.businesses:
@@ -204,11 +142,11 @@ def _shared(report: Report) -> list[tuple[int, str]]:
 
 
 def _causes(report: Report, colour: bool) -> list[str]:
-    shared = _shared(report)
-    if not shared:
+    causes = shared(report)
+    if not causes:
         return []
     lines = [_bold("The same difference in several businesses", colour), ""]
-    lines += [f"  {size} businesses: {escaped(text)}" for size, text in shared]
+    lines += [f"  {size} businesses: {escaped(text)}" for size, text in causes]
     return [*lines, ""]
 
 
@@ -219,14 +157,38 @@ def _business(one: BusinessDrift, now: datetime, colour: bool) -> list[str]:
     counts = Counter((it.kind, it.note) for it in one.findings if it not in shown)
     if not shown and not counts:
         return []
-    lines = [f"{_bold(escaped(one.slug), colour)}  {escaped(one.file) or one.business}"]
+    lines = [f"{_bold(inert(one.slug), colour)}  {escaped(one.file) or one.business}"]
     for it in shown:
         lines += _finding(it, now, colour)
     for (kind, note), number in sorted(counts.items()):
         fields = "1 field" if number == 1 else f"{number} fields"
-        lines.append(f"  {_MARKS[kind]} {fields} {_WORDS[kind]}: {escaped(note)}")
+        lines.append(f"  {MARKS[kind]} {fields} {_WORDS[kind]}: {escaped(note)}")
     if any(it.is_drift for it in shown):
         lines += [f"    {it}" for it in to_live(one)]
+    return [*lines, ""]
+
+
+def _only_unseen(one: BusinessDrift) -> bool:
+    return not one.unreadable and all(it.kind == "unverified" for it in one.findings)
+
+
+def _unseen(report: Report, colour: bool) -> list[str]:
+    """Businesses of which nothing differs, and not all can be seen: a line for each reason, not for each of them."""
+    fields = Counter[str]()
+    slugs: defaultdict[str, list[str]] = defaultdict(list)
+    for one in report.businesses:
+        if _only_unseen(one):
+            notes = Counter(it.note for it in one.findings)
+            fields.update(notes)
+            for note in notes:
+                slugs[note].append(one.slug)
+    if not fields:
+        return []
+    lines = [_bold("Not seen in full, and nothing differs", colour), ""]
+    for note, number in sorted(fields.items()):
+        names = ", ".join(slugs[note][:_MOST_NAMES]) + (", …" if len(slugs[note]) > _MOST_NAMES else "")
+        what = f"{counted(number, 'field')} unverified in {counted(len(slugs[note]), 'business', 'businesses')}"
+        lines += [escaped(f"  ? {what}: {note}"), inert(f"      {names}")]
     return [*lines, ""]
 
 
@@ -239,14 +201,10 @@ def _finding(it: Finding, now: datetime, colour: bool) -> list[str]:
     where = f"  {it.position.file}:{it.position.line}" if it.position is not None and it.is_drift else ""
     lines = [line + escaped(where)]
     if it.note:
-        lines.append(f"      {escaped(it.note)}")
+        lines.append(inert(f"      {it.note}"))
     if it.is_drift and (edit := to_git(it)):
         lines.append(f"      git := live   {edit}")
     return lines
-
-
-def _name(it: Finding) -> str:
-    return it.object if it.path == "exists" else f"{it.object} {it.path}"
 
 
 def _difference(it: Finding) -> str:
@@ -259,10 +217,6 @@ def _difference(it: Finding) -> str:
     return f"declared {value(it.declared)}, live {value(it.live)}"
 
 
-def _because(it: Finding) -> str:
-    return f" ({it.note})" if it.note else ""
-
-
 def to_live(one: BusinessDrift) -> list[str]:
     """What makes the live state match git."""
     kinds = {it.kind for it in one.findings if it.is_drift and not it.object.startswith("nextech:")}
@@ -270,11 +224,11 @@ def to_live(one: BusinessDrift) -> list[str]:
         return []
     if not one.file:
         return [
-            f"live := git   restore the file, or let go of it: reconciler forget {one.slug}",
-            f"git := live   reconciler import {one.business} --slug {one.slug} --write",
+            escaped(f"live := git   restore the file, or let go of it: reconciler forget {one.slug}"),
+            escaped(f"git := live   reconciler import {one.business} --slug {one.slug} --write"),
         ]
     if kinds == {"undeclared"}:
-        return [f"live := git   restore the entry, or: reconciler forget {one.slug} --location BUSINESS"]
+        return [escaped(f"live := git   restore the entry, or: reconciler forget {one.slug} --location BUSINESS")]
     return [f"live := git   reconciler plan {escaped(one.file)} --out plan.json && reconciler apply plan.json"]
 
 
@@ -319,7 +273,7 @@ def _accepted(report: Report, colour: bool) -> list[str]:
         return []
     lines = [_bold("Accepted for a while", colour), ""]
     for it, reason, until, by in _sorted(report.accepted):
-        lines.append(f"  {escaped(it.slug)} {escaped(it.object)} {escaped(it.path)}  {_difference(it)}")
+        lines.append(inert(f"  {it.slug} {it.object} {it.path}  {_difference(it)}"))
         lines.append(f"      until {until}, {escaped(by)}: {escaped(reason)}")
     return [*lines, ""]
 

@@ -49,7 +49,7 @@ def render(view: View) -> str:
         parts += _section(section)
     parts += _groups(view)
     for section in view.extra:
-        parts += _section(section)
+        parts += _folded(section)
     facts = " · ".join(f"{text(name)} <code>{text(it)}</code>" for name, it in view.facts)
     parts.append(f'<p class="foot"><code>{text(view.total)}</code>{"<br>" + facts if facts else ""}</p>')
     return "\n".join([*parts, "</main>", "</body>", "</html>"]) + "\n"
@@ -68,13 +68,25 @@ def _class(name: str) -> str:
 def _section(section: Section) -> Iterable[str]:
     yield f'<section class="box section {section.level}">'
     yield f"<h2>{text(section.title)} ({len(section.points):,})</h2>"
+    yield from _points(section)
+    yield "</section>"
+
+
+def _folded(section: Section) -> Iterable[str]:
+    yield f'<details class="box extra"{" open" if len(section.points) <= OPEN_UP_TO else ""}>'
+    said = f'<span class="said">{len(section.points):,}</span>'
+    yield f'<summary><span class="name">{text(section.title)}</span>{said}</summary>'
+    yield from _points(section)
+    yield "</details>"
+
+
+def _points(section: Section) -> Iterable[str]:
     yield "<ul>"
     for it in section.points:
         head = f"<code>{text(it.head)}</code> " if it.head else ""
         remedy = f' <span class="remedy">→ <code>{text(it.remedy)}</code></span>' if it.remedy else ""
         yield f"<li>{head}{text(it.text)}{remedy}</li>"
     yield "</ul>"
-    yield "</section>"
 
 
 def _groups(view: View) -> Iterable[str]:

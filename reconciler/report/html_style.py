@@ -47,8 +47,9 @@ code, td, li, p, summary { overflow-wrap: anywhere; }
 .section.error, .section.warning, .section.note { background: var(--paper); color: inherit; }
 .section.error h2 { color: var(--error); }
 .section.warning h2 { color: var(--warning); }
-.section ul { margin: 0; padding-left: 1.1rem; }
-.section li { margin: .2rem 0; }
+.section ul, .extra ul { margin: 0; padding-left: 1.1rem; }
+.section li, .extra li { margin: .2rem 0; }
+.extra ul { padding: 0 1rem .6rem 2.1rem; }
 .remedy { color: var(--soft); white-space: nowrap; }
 summary { cursor: pointer; padding: .6rem 1rem; }
 summary:focus-visible { outline: 2px solid var(--note); outline-offset: -2px; border-radius: 6px; }
@@ -69,6 +70,7 @@ th.path { font-weight: 400; width: 32%; }
 td.old { color: var(--old); width: 30%; }
 td.new { color: var(--new); }
 .lines { margin: .4rem 0 0; padding: 0; list-style: none; color: var(--soft); }
+.entry > .lines:first-child { margin: 0; }
 .foot { font-size: .85rem; margin-top: 1.5rem; }
 @media (max-width: 40rem) {
   main { padding: 1rem .6rem 2rem; }
@@ -90,7 +92,7 @@ td.new { color: var(--new); }
   }
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
-  .entry, .section li, tr { break-inside: avoid; }
+  .entry, .section li, .extra li, tr { break-inside: avoid; }
   details::details-content { content-visibility: visible; display: block; block-size: auto; }
 }
 """

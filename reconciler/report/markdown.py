@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reconciler.report.problems import escaped
+from reconciler.report.problems import escaped, inert
 from reconciler.report.view import ORIGINS, Entry, Group, Point, Section, Shown, View, counted, cut, place_text
 
 LEVELS = (
@@ -24,10 +24,14 @@ LEVELS = (
     "counts for each business",
     "counts only",
 )
-MOST_POINTS = (100_000, 400, 120, 40, 15)
-"""How many points of a section each level shows; the rest is counted."""
+MOST_POINTS = ((100_000,), (400,), (400, 120), (400, 120, 40), (1_000, 400, 120, 40, 15, 5, 0))
+"""How many points of a section each level shows, the first that fits; the rest is counted."""
 LONGEST_POINT = (4_000, 2_000, 600, 400, 240)
 """Bytes of one text of a point, once escaped."""
+FIRST_SCREEN = 20
+"""So many lines of a section stand open; the others are folded, so that the next section is seen too."""
+LONGEST_LINE = 1_000
+"""Bytes of a title, verdict or fact, once escaped."""
 COMMENT_BYTES = 60_000
 """GitHub takes 65,536 characters."""
 SUMMARY_BYTES = 900_000
@@ -115,22 +119,23 @@ class _Out:
 def fit(view: View, budget: int, *, head: Sequence[str] = (), foot: Sequence[str] = (), whole: str = "") -> Fitted:
     """``view`` at the first level whose bytes, ``head`` and ``foot`` (lines of Markdown) included, are within ``budget``.
 
-    ``whole`` says where all of it can be read, for a level that leaves something out.
+    ``whole`` says where all of it can be read, for a level that leaves something out. What the last level says, counts
+    and no text of more than a line, is within any budget that a forge gives.
     """
-    for level in range(1, len(LEVELS) + 1):
-        out = _Out(budget)
+    tries = [(level, most) for level, them in enumerate(MOST_POINTS, start=1) for most in them]
+    for level, most in tries:
+        out = _Out(budget if (level, most) != tries[-1] else 1 << 40)
         try:
             out.add(*head)
-            _render(out, view, level)
-            if level > 1:
-                more = f" {whole}" if whole else ""
-                out.add("", f"Too long to be shown whole: level {level} of 5, {LEVELS[level - 1]}.{more}")
+            more = f" {whole}" if whole else ""
+            note = f"Too long to be shown whole: level {level} of 5, {LEVELS[level - 1]}.{more}" if level > 1 else ""
+            _render(out, view, level, most, note)
             if foot:
                 out.add("", *foot)
         except _TooLong:
             continue
         return Fitted(out.text, level)
-    return Fitted("\n".join((*head, prose(view.verdict)[:2000].rpartition("&")[0], *foot)) + "\n", len(LEVELS))
+    raise AssertionError("the last try has no limit")
 
 
 def render(view: View) -> str:
@@ -138,15 +143,18 @@ def render(view: View) -> str:
     return fit(view, 1 << 40).text
 
 
-def _render(out: _Out, view: View, level: int) -> None:
-    facts = " · ".join(f"{name} {code(text)}" for name, text in view.facts)
-    out.add(f"### {prose(view.title)}", "", f"**{prose(view.verdict)}**", "")
+def _render(out: _Out, view: View, level: int, most: int, note: str) -> None:
+    facts = " · ".join(f"{name} {code(_clip(text, LONGEST_LINE))}" for name, text in view.facts)
+    title, verdict = (prose(_clip(it, LONGEST_LINE)) for it in (view.title, view.verdict))
+    out.add(f"### {title}", "", f"**{verdict}**", "")
     if level == len(LEVELS) or any(number for _, number in view.counts):
         out.add("| " + " | ".join(name for name, _ in view.counts) + " |")
         out.add("| " + " | ".join("---:" for _ in view.counts) + " |")
         out.add("| " + " | ".join(_number(number) for _, number in view.counts) + " |", "")
+    if note:
+        out.add(note, "")
     for section in view.sections:
-        _section(out, section, level)
+        _section(out, section, level, most)
     if view.groups and level < 4:
         _groups(out, view, level)
     elif view.groups and level == 4:
@@ -154,9 +162,9 @@ def _render(out: _Out, view: View, level: int) -> None:
     if _has_origins(view.groups) and level >= 4:
         _origin_counts(out, view.groups)
     for section in view.extra:
-        _folded(out, section, level)
+        _folded(out, section, level, most)
     if view.total:
-        out.add(code(view.total))
+        out.add(code(_clip(view.total, LONGEST_LINE)))
     if facts:
         out.add("", f"<sub>{facts}</sub>")
 
@@ -165,55 +173,63 @@ def _number(number: int) -> str:
     return f"**{number:,}**" if number else "0"
 
 
-def _clip(text: str, level: int) -> Shown:
-    """So much of a text that its escaped form keeps within the level's bytes."""
-    longest = LONGEST_POINT[level - 1]
+def _clip(text: str, longest: int) -> Shown:
+    """So much of a text that its escaped form keeps within so many bytes."""
     text = cut(text, longest)
     while len(text) > 20 and (size := len(prose(text).encode())) > longest:
         text = cut(text, max(min(len(text) * longest // size, len(text) - 1), 1))
     return Shown(text)
 
 
-def _points(section: Section, level: int) -> tuple[list[Point], str]:
-    most = MOST_POINTS[level - 1]
-    shown_points, rest = list(section.points[:most]), section.points[most:]
-    if not rest:
-        return shown_points, ""
-    of = ""
-    if section.by_group:
-        of = f" in {counted(len({it.group for it in rest}), 'business', 'businesses')}"
-    return shown_points, f"and {len(rest):,} more{of}"
+def _points(section: Section, level: int, most: int) -> Iterable[str]:
+    """A line for each point; where there are too many, one for each business, the rest counted."""
+    points = section.points
+    longest = LONGEST_POINT[level - 1]
+    numbers = Counter(it.group for it in points)
+    if section.by_group and level >= 4 and len(numbers) < len(points) > most:
+        for group, number in list(numbers.items())[:most]:
+            yield f"- {code(_clip(group, longest))} {number:,}"
+        rest, groups = sum(list(numbers.values())[most:]), len(numbers) - most
+    else:
+        for it in points[:most]:
+            yield _point(it, longest)
+        rest, groups = len(points) - most, len({it.group for it in points[most:]})
+    if rest > 0:
+        of = f" in {counted(groups, 'business', 'businesses')}" if section.by_group else ""
+        yield f"- and {rest:,} more{of}" if most else f"- {rest:,}{of}"
 
 
-def _point(it: Point, level: int) -> str:
-    parts = [code(_clip(it.head, level))] if it.head else []
-    parts.append(prose(_clip(it.text, level)))
+def _point(it: Point, longest: int) -> str:
+    parts = [code(_clip(it.head, longest))] if it.head else []
+    parts.append(prose(_clip(it.text, longest)))
     if it.remedy:
-        parts.append(f"→ {code(_clip(it.remedy, level))}")
+        parts.append(f"→ {code(_clip(it.remedy, longest))}")
     return "- " + " ".join(parts)
 
 
-def _section(out: _Out, section: Section, level: int) -> None:
+def _section(out: _Out, section: Section, level: int, most: int) -> None:
     alert = _ALERTS.get(section.level)
     lead = "> " if alert else ""
     if alert:
         out.add(f"> [!{alert}]")
     out.add(f"{lead}**{section.title} ({len(section.points):,})**", lead.rstrip())
-    points, more = _points(section, level)
-    for it in points:
-        out.add(lead + _point(it, level))
-    if more:
-        out.add(f"{lead}- {more}")
+    lines = list(_points(section, level, most))
+    for line in lines[:FIRST_SCREEN]:
+        out.add(lead + line)
+    if lines[FIRST_SCREEN:]:
+        out.add(
+            lead.rstrip(), f"{lead}<details><summary>{len(lines) - FIRST_SCREEN:,} more lines</summary>", lead.rstrip()
+        )
+        for line in lines[FIRST_SCREEN:]:
+            out.add(lead + line)
+        out.add(lead.rstrip(), f"{lead}</details>")
     out.add("")
 
 
-def _folded(out: _Out, section: Section, level: int) -> None:
-    points, more = _points(section, level)
+def _folded(out: _Out, section: Section, level: int, most: int) -> None:
     out.add(f"<details><summary>{section.title} ({len(section.points):,})</summary>", "")
-    for it in points:
-        out.add(_point(it, level))
-    if more:
-        out.add(f"- {more}")
+    for line in _points(section, level, most):
+        out.add(line)
     out.add("", "</details>", "")
 
 
@@ -245,7 +261,7 @@ def _group(out: _Out, group: Group, entries: tuple[Entry, ...], level: int, colu
     out.add(f"<details{' open' if dangerous and level == 1 else ''}><summary>{code(group.name)} {said}</summary>", "")
     lines = [line for it in entries for line in _lines(it, level, columns)]
     if group.lines and level < 3:
-        lines += [*([""] if lines else []), *(_inert(f"  {line}") for line in group.lines)]
+        lines += [*([""] if lines else []), *(inert(f"  {line}") for line in group.lines)]
     longest = max((len(it) for line in lines for it in _TICKS.findall(line)), default=0)
     fence = "`" * max(3, longest + 1)
     out.add(f"{fence}diff", *lines, fence, "", "</details>", "")
@@ -271,13 +287,7 @@ def _lines(it: Entry, level: int, columns: tuple[str, str]) -> list[str]:
                 arrow = f"{columns[0]} {row.before}, {columns[1]} {row.after}"
             lines.append(f"    {row.path:<{width}}  {arrow}{note}".rstrip())
         lines += [f"    {line}" for line in it.lines]
-    return [_inert(line) for line in lines]
-
-
-def _inert(line: str) -> str:
-    """A line of a fenced block that no job's log takes for a command, should it be printed there."""
-    line = escaped(line)
-    return line.replace("::", "\\x3a:", 1) if line.lstrip().startswith("::") else line
+    return [inert(line) for line in lines]
 
 
 def _table(out: _Out, groups: Sequence[Group]) -> None:

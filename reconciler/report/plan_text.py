@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.core.plan import Change, FieldChange, Manual, Objection, Summary, Warning_
-from reconciler.report.problems import escaped
+from reconciler.report.problems import escaped, inert
 
 MARKS = {
     "create": "+",
@@ -52,7 +52,7 @@ def render_plan(view: PlanView, *, colour: bool = False, summary_only: bool = Fa
     lines.append(totals(replace(view.summary, refused=standing)))
     if view.never_sent:
         count = sum(number for _, number in view.never_sent)
-        slugs = " ".join(f"--reassert {slug}" for slug, _ in view.never_sent[:3])
+        slugs = escaped(" ".join(f"--reassert {slug}" for slug, _ in view.never_sent[:3]))
         more = " …" if len(view.never_sent) > 3 else ""
         lines.append(f"never sent: {count} fields ({slugs}{more})")
     return "\n".join(lines) + "\n"
@@ -93,9 +93,8 @@ def _objections(view: PlanView, colour: bool) -> list[str]:
     for it in view.objections:
         allowed = (it.code, it.slug) in view.allowed
         word = "allowed" if allowed else f"--allow {it.code}:{it.slug}"
-        lines.append(f"  {_paint('x', _COLOURS['x'], colour)} {it.code}  {it.slug}")
-        lines.append(f"      {escaped(it.message)}")
-        lines.append(f"      {word}")
+        lines.append(f"  {_paint('x', _COLOURS['x'], colour)} {escaped(f'{it.code}  {it.slug}')}")
+        lines += [inert(f"      {it.message}"), inert(f"      {word}")]
     return [*lines, ""]
 
 
@@ -108,19 +107,21 @@ def _manual(view: PlanView, colour: bool) -> list[str]:
         by_text[it.text].append(it.slug)
     mark = _paint(">", _COLOURS[">"], colour)
     for text, slugs in by_text.items():
-        lines += [f"  {mark} {escaped(text)}", f"      {', '.join(slugs)}"]
+        lines += [f"  {mark} {escaped(text)}", inert(f"      {', '.join(slugs)}")]
     return [*lines, ""]
 
 
 def _warnings(view: PlanView) -> list[str]:
     if not view.warnings:
         return []
-    return ["Notes", "", *(f"  {it.slug}: {escaped(it.text)}" for it in view.warnings), ""]
+    return ["Notes", "", *(inert(f"  {it.slug}: {it.text}") for it in view.warnings), ""]
 
 
 def _summary_list(changes: Iterable[Change], colour: bool) -> list[str]:
     ordered = sorted(changes, key=lambda it: (it.slug, _ORDER.index(it.action)))
-    lines = [f"{_mark(it.action, colour)} {it.action:<10} {it.kind:<7} {it.slug} {it.business}" for it in ordered]
+    lines = [
+        f"{_mark(it.action, colour)} {it.action:<10} {it.kind:<7} {escaped(it.slug)} {it.business}" for it in ordered
+    ]
     return [*lines, ""] if lines else []
 
 
@@ -130,7 +131,7 @@ def _by_business(changes: Iterable[Change], colour: bool) -> list[str]:
         by_slug[change.slug].append(change)
     lines: list[str] = []
     for slug, them in by_slug.items():
-        lines.append(f"{_paint(slug, '1', colour)}  {them[0].source.file}")
+        lines.append(f"{_paint(inert(slug), '1', colour)}  {escaped(them[0].source.file)}")
         for change in sorted(them, key=lambda it: _ORDER.index(it.action)):
             lines += _change(change, colour)
         lines.append("")
@@ -138,13 +139,11 @@ def _by_business(changes: Iterable[Change], colour: bool) -> list[str]:
 
 
 def _change(change: Change, colour: bool) -> list[str]:
-    where = f"{change.source.file}:{change.source.line}"
-    lines = [
-        f"  {_mark(change.action, colour)} {change.action} {change.kind} {change.business}  ({change.reason})  {where}"
-    ]
+    said = escaped(f"({change.reason})  {change.source.file}:{change.source.line}")
+    lines = [f"  {_mark(change.action, colour)} {change.action} {change.kind} {change.business}  {said}"]
     width = min(max((len(it.path) for it in change.fields), default=0), 40)
     for it in change.fields:
-        lines.append(f"      {it.path:<{width}}  {_arrow(change, it)}")
+        lines.append(inert(f"      {it.path:<{width}}  {_arrow(change, it)}"))
     return lines
 
 
@@ -183,11 +182,9 @@ def render_outcomes(changes: Iterable[Change], outcomes: Mapping[str, tuple[str,
         outcome, detail = outcomes.get(it.id, ("not_attempted", ""))
         counts[outcome] += 1
         if outcome not in ("applied", "already"):
-            why = f": {escaped(detail)}" if detail else ""
+            of = escaped(f"of {it.slug} ({it.source})" + (f": {detail}" if detail else ""))
             code = _COLOURS["x"] if outcome in ("failed", "unknown") else ""
-            lines.append(
-                f"  {_paint(outcome, code, colour)} {it.action} {it.kind} {it.business} of {it.slug} ({it.source}){why}"
-            )
+            lines.append(f"  {_paint(outcome, code, colour)} {it.action} {it.kind} {it.business} {of}")
     names = ("applied", "already", "failed", "unknown", "skipped", "not_attempted")
     said = ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in names if counts[name] or name == "applied")
     lines.append(f"Apply: {said}")

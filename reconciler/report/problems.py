@@ -1,4 +1,4 @@
-"""Problems as people and machines read them: the house form for terminals, the published JSON, GitHub's annotations.
+"""Problems as people and machines read them: the house form for terminals and the published JSON.
 
 Whatever a file holds may stand in a message or an excerpt, so control characters, those that change the direction of
 text and those that end a line are escaped in every form. Lines of secret fields are masked.
@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 from reconciler.core.model import SECRET_FIELDS
 from reconciler.core.problems import Position, Problem, Severity
@@ -82,13 +83,7 @@ def render_json(problems: Sequence[Problem]) -> str:
             for it in problems
         ],
     }
-    # ASCII only: a direction mark in a message then cannot reorder what a terminal shows.
-    return json.dumps(document, indent=2) + "\n"
-
-
-def render_github(problems: Sequence[Problem]) -> str:
-    """Workflow commands, errors first: GitHub shows ten of each kind for a step."""
-    return "".join(_annotation(it) for it in _most_severe(problems, len(problems), keep_order=False))
+    return json_text(document)
 
 
 def escaped(text: str) -> str:
@@ -101,30 +96,21 @@ def escaped(text: str) -> str:
     return "".join(map(_shown, text))
 
 
-def _most_severe(problems: Sequence[Problem], most: int, *, keep_order: bool = True) -> list[Problem]:
+def json_text(document: Mapping[str, Any]) -> str:
+    """A published document. ASCII only, and no order to a job's runner: nothing in it acts on what it is shown by."""
+    return json.dumps(document, indent=2).replace("##[", "#\\u0023[") + "\n"
+
+
+def inert(line: str) -> str:
+    """A whole line of a report, escaped, that no job's log takes for a command: those begin with ``::``, indented too."""
+    line = escaped(line)
+    return line.replace("::", "\\x3a:", 1) if line.lstrip().startswith("::") else line
+
+
+def _most_severe(problems: Sequence[Problem], most: int) -> list[Problem]:
     rank = {severity: i for i, severity in enumerate(Severity)}
     chosen = sorted(range(len(problems)), key=lambda i: (rank[problems[i].severity], i))[:most]
-    return [problems[i] for i in (sorted(chosen) if keep_order else chosen)]
-
-
-def _annotation(problem: Problem) -> str:
-    command = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}[problem.severity]
-    where = problem.position
-    text = problem.message + (f"\n{problem.hint}" if problem.hint else "")
-    for place, why in problem.also:
-        text += f"\n{why}: {place}"
-    title = f"{problem.code}"
-    properties = f"file={_property(where.file)},line={where.line},col={where.column},title={_property(title)}"
-    return f"::{command} {properties}::{_data(text)}\n"
-
-
-def _data(text: str) -> str:
-    lines = [escaped(it) for it in text.split("\n")]
-    return "\n".join(lines).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return [problems[i] for i in sorted(chosen)]
 
 
 def _one(problem: Problem, excerpts: _Excerpts, *, colour: bool) -> str:

@@ -26,18 +26,6 @@ from reconciler.report.view import (
     shown_value,
 )
 
-_DRIFT_MARKS = {
-    "changed_outside": "~",
-    "not_applied_yet": "~",
-    "conflict": "!",
-    "missing": "-",
-    "undeclared": "?",
-    "unverified": "?",
-    "unreadable": "x",
-    "unmanaged": " ",
-    "released": " ",
-}
-
 
 def view_of_drift(report: Report, now: datetime) -> View:
     """A drift report: what differs, and how much could be seen."""
@@ -58,6 +46,7 @@ def view_of_drift(report: Report, now: datetime) -> View:
         Point(shown(f"{it.code} {it.slug}"), shown(it.message), shown(f"--allow {it.code}:{it.slug}"), shown(it.slug))
         for it in report.objections
     )
+    causes = tuple(Point(shown(f"{size:,} businesses"), shown(text)) for size, text in drift_text.shared(report))
     unread = tuple(_unread(one) for one in report.businesses if one.unreadable)
     accepted = tuple(
         Point(
@@ -73,8 +62,14 @@ def view_of_drift(report: Report, now: datetime) -> View:
     sections = (
         Section("Objections", "error", objections),
         Section("Could not be read", "error", unread, by_group=True),
+        Section("The same difference in several businesses", "warning", causes),
+    )
+    groups = [_drift_group(one, now) for one in report.businesses]
+    unseen = tuple(
+        Point(it.name, Shown("; ".join(it.lines)), group=it.name) for it in groups if it.lines and not it.entries
     )
     extra = (
+        Section("Not seen in full, and nothing differs", "note", unseen, by_group=True),
         Section("Accepted for a while", "note", accepted),
         Section("Notes", "note", tuple(Point(Shown(""), shown(it)) for it in said)),
     )
@@ -93,7 +88,7 @@ def view_of_drift(report: Report, now: datetime) -> View:
         ),
         facts=(("coverage", shown(f"{percent} %")),),
         sections=tuple(it for it in sections if it.points),
-        groups=tuple(it for it in (_drift_group(one, now) for one in report.businesses) if it.entries or it.lines),
+        groups=tuple(it for it in groups if it.entries),
         total=shown(drift_text.totals(report)),
         passed=tuple(shown(one.slug) for one in report.businesses if not one.findings and not one.unreadable),
         extra=tuple(it for it in extra if it.points),
@@ -148,7 +143,7 @@ def _finding(it: Finding, now: datetime) -> Entry:
         key = f"{it.slug}|{it.object}|{it.path}|{it.kind}"
         remark = Remark(level, f"drift/{it.kind}", shown(it.slug), shown(text), it.position, key)
     return Entry(
-        mark=_DRIFT_MARKS[it.kind],
+        mark=drift_text.MARKS[it.kind],
         word=shown(it.kind.replace("_", " ")),
         what=shown(what),
         why=shown(", ".join(part for part in (since, it.note) if part)),

@@ -17,7 +17,18 @@ from markdown_it import MarkdownIt
 from reconciler.core.plan import Change, FieldChange, Manual, Objection, Plan, Warning_
 from reconciler.core.problems import Position
 from reconciler.report import annotations as commands_of
-from reconciler.report import documents, formats, html, junit, markdown, sarif, view_other, view_plan
+from reconciler.report import (
+    documents,
+    drift_text,
+    formats,
+    html,
+    junit,
+    markdown,
+    plan_text,
+    sarif,
+    view_other,
+    view_plan,
+)
 from reconciler.report.problems import escaped
 from reconciler.report.view import View
 from tests import reviewing
@@ -280,6 +291,33 @@ def test_junit_is_xml_of_our_elements(hostile: View) -> None:
     assert {it.tag for it in root.iter()} <= {"testsuites", "testsuite", "testcase", "failure"}
     assert int(root.attrib["tests"]) == len(root.findall(".//testcase"))
     assert int(root.attrib["failures"]) == len(root.findall(".//failure"))
+
+
+def test_a_plan_an_apply_and_a_drift_report_as_text_hold_no_command_and_no_control_character() -> None:
+    made = plan(COUNT)
+    shown = documents.view_of_plan(made)
+    outcomes = {it.id: ("failed", TEXTS[i]) for i, it in enumerate(made.changes)}
+    findings = tuple(it for text in TEXTS for one in reviewing.hostile_drift(text).businesses for it in one.findings)
+    base = reviewing.hostile_drift(TEXTS[3])
+    report = replace(base, businesses=(reviewing.business_drift(TEXTS[4], *findings), *base.businesses))
+    for text in (
+        plan_text.render_plan(shown),
+        plan_text.render_plan(shown, summary_only=True),
+        plan_text.render_outcomes(made.changes, outcomes),
+        drift_text.render_drift(report, reviewing.NOW),
+    ):
+        assert_inert(text)
+
+
+def test_a_document_is_ascii_and_reads_back_as_it_was() -> None:
+    document = {"kind": "plan", "texts": TEXTS}
+    text = documents.to_text(document)
+    assert text.isascii()
+    assert_inert(text)
+    assert json.loads(text) == document
+    drift = drift_text.drift_json(reviewing.hostile_drift("".join(FRAGMENTS)))
+    assert drift.isascii()
+    assert_inert(drift)
 
 
 ESCAPES: dict[str, Callable[[str], str]] = {

@@ -17,6 +17,7 @@ from reconciler.core.codes_examples import ENTERPRISE, SMB
 from reconciler.core.problems import Position
 from reconciler.declarations import Loaded, shape
 from reconciler.report import problems as report
+from tests import reviewing
 
 TODAY = date(2026, 11, 24)
 CANARY = "canary-5f1d"
@@ -127,7 +128,7 @@ def test_no_declarations_is_a_problem_and_not_an_empty_wish(tmp_path: Path, make
 
 def everything_printed(loaded: Loaded) -> str:
     told = loaded.problems
-    forms = report.render_text(told, loaded.sources), report.render_json(told), report.render_github(told)
+    forms = report.render_text(told, loaded.sources), report.render_json(told), reviewing.annotated(told)
     return "\n".join(forms) + repr(loaded)
 
 
@@ -213,7 +214,7 @@ def test_a_name_that_is_not_utf8_or_holds_control_characters_is_told_and_printab
     for printed in (report.render_text(loaded.problems, loaded.sources), report.render_json(loaded.problems)):
         assert "\x1b" not in printed
         printed.encode()
-    assert all(it.startswith("::") for it in report.render_github(loaded.problems).splitlines())
+    assert all(it.startswith("::") for it in reviewing.annotated(loaded.problems).splitlines())
 
 
 @pytest.mark.parametrize("name", ["Example", "example_", "run", "ex ample", "exämple", "-a", "a--b", "a.b", "x" * 101])
@@ -256,7 +257,7 @@ def test_nothing_of_a_secret_field_is_ever_repeated(folder: Path, written: str) 
     loaded = load(folder)
     assert loaded.has_errors
     told = loaded.problems
-    forms = report.render_text(told, loaded.sources), report.render_json(told), report.render_github(told)
+    forms = report.render_text(told, loaded.sources), report.render_json(told), reviewing.annotated(told)
     assert CANARY not in "".join(forms)
 
 
@@ -364,7 +365,7 @@ def test_no_message_names_a_type_of_python(folder: Path) -> None:
         (folder / f"inner{i}.yaml").write_text(f"group:\n{group}\nlocations:\n  -\n{location}\n")
         (folder / f"bare{i}.yaml").write_text(value)
     loaded = load(folder)
-    words = report.render_github(loaded.problems).casefold()
+    words = reviewing.annotated(loaded.problems).casefold()
     for word in ("pydantic", "tuple", "dict", "nonetype", "valid ", "input", "str ", "decimal", "instance", "e200"):
         assert word not in words, word
 

@@ -11,6 +11,7 @@ import pytest
 from reconciler import declarations
 from reconciler.core import codes
 from reconciler.report import problems as report
+from tests import reviewing
 
 FOLDER = Path(__file__).parent / "renderings"
 TEXTUAL = [code for code, it in codes.registry().items() if it.bad and code not in ("E303", "E304")]
@@ -28,7 +29,11 @@ def test_a_problem_looks_as_it_did(code: str, tmp_path: Path) -> None:
     told = [it for it in loaded.problems if it.code == code]
     document = json.loads(report.render_json(told))
     shown = "\n".join(
-        (report.render_text(told, loaded.sources), report.render_github(told), json.dumps(document, ensure_ascii=False))
+        (
+            report.render_text(told, loaded.sources),
+            reviewing.annotated(told),
+            json.dumps(document, ensure_ascii=False),
+        )
     )
     file = FOLDER / f"{code}.txt"
     if not file.exists():

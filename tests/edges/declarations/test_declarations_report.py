@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.problems import Position, Problem, Severity
 from reconciler.report import problems as report
+from tests import reviewing
 
 SOURCE = """\
 version: 1
@@ -104,15 +105,19 @@ def test_json_is_as_published() -> None:
 
 
 def test_github_shows_errors_first() -> None:
-    assert report.render_github((NOTE, PIPE)) == (
+    assert reviewing.annotated((NOTE, PIPE)) == (
         "::error file=integrations/example.yaml,line=4,col=39,title=E301::`a|b` holds a `|`"
-        "%0Aalso here: integrations/other.yaml:7:1\n"
+        "; also here: integrations/other.yaml:7:1\n"
         "::notice file=integrations/example.yaml,line=4,col=3,title=N501::needs Nextech 15.9\n"
+        "::notice title=Validate::Validate: 1 error, 1 note in 1 file\n"
     )
 
 
 def test_no_problems_is_no_text() -> None:
-    assert (report.render_text((), {}), report.render_github(())) == ("", "")
+    assert (report.render_text((), {}), reviewing.annotated(())) == (
+        "",
+        "::notice title=Validate::Validate: no problems\n",
+    )
     assert report.counted(()) == "no problems"
 
 
@@ -177,5 +182,5 @@ def test_no_hostile_text_reaches_a_terminal_or_a_ci_service(
     assert all(it.isprintable() or it == "\n" for it in text)
     assert "\u202e" not in text
     assert not any(it.startswith("::") for it in text.splitlines())
-    assert report.render_github((problem,)).count("\n") == 1
+    assert all(it.startswith("::") for it in reviewing.annotated((problem,)).splitlines())
     assert report.render_json((problem,)).isascii()
