@@ -219,7 +219,7 @@ class Bench:
             type=known.types[kind],
             purposes=(known.purposes[0],),
             created=start - timedelta(days=30),
-            updated=start + timedelta(hours=1),
+            updated=min(start + timedelta(hours=1), self.clock.now()),
             shape="plain",
         )
         return emr.book(known, visit).id
