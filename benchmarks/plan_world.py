@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -187,3 +188,8 @@ def record_an_apply(folder: Path, count: int) -> None:
             receipts.put_objects(connection, objects)
             for it in documents:
                 in_force.put_in_force(connection, it)
+
+
+if __name__ == "__main__":
+    write_declarations(Path(sys.argv[1]), int(sys.argv[2]))
+    record_an_apply(Path(sys.argv[1]), int(sys.argv[2]))

@@ -179,7 +179,7 @@ def _make_in_batches(inputs: Inputs) -> Made:
     live: dict[int, LiveBusiness] = {}
     for start in range(0, len(selected), BATCH):
         batch = selected[start : start + BATCH]
-        recorded = _records_of(inputs.store, batch, owners, outline)
+        recorded = _records_of(inputs.store, _concerned(batch, owners), outline)
         seen = _observe(inputs, targets_of(batch, recorded), reads)
         names = frozenset(it.slug for it in batch)
         world = replace(base, recorded=recorded, live=seen, selected=names)
@@ -191,9 +191,9 @@ def _make_in_batches(inputs: Inputs) -> Made:
                 kept.append(one)
                 live |= {one.business: seen[one.business]} if one.business in seen else {}
         touched = {it.slug for it in planned if it.changes or it.objections}
-        if touched:
-            objects += recorded.objects
-            documents += recorded.in_force
+        slugs = _concerned(tuple(it for it in batch if it.slug in touched), owners)
+        objects += [it for it in recorded.objects if it.slug in slugs]
+        documents += [it for it in recorded.in_force if it.slug in slugs]
     plan = builder.build(base)
     world = replace(base, live=live, recorded=Recorded(tuple(objects), tuple(documents), outline.open_intents))
     return Made(plan, world, tuple(kept), catalogue)
@@ -203,14 +203,20 @@ BATCH = 500
 """Businesses that are observed and planned together."""
 
 
-def _records_of(store: Store, batch: tuple[Declared, ...], owners: dict[int, set[str]], outline: Recorded) -> Recorded:
-    """What is recorded of a batch: under its slugs, the ones it moved from, and those that own its locations."""
+def _concerned(batch: tuple[Declared, ...], owners: dict[int, set[str]]) -> set[str]:
+    """The slugs under which something is recorded of these: their own, the ones they moved from, and those that own
+    their locations.
+    """
     slugs: set[str] = set()
     for one in batch:
         it = one.declaration
         slugs |= {one.slug, *(move.from_ for move in it.moved)}
         for number in (it.business, *(location.business for location in it.locations)):
             slugs |= owners.get(number, set())
+    return slugs
+
+
+def _records_of(store: Store, slugs: set[str], outline: Recorded) -> Recorded:
     if store.empty:
         return Recorded()
     with store.read() as connection:
