@@ -81,6 +81,9 @@ def _practices(declared: Sequence[Declared]) -> Iterator[Problem]:
 
 
 def _one_practice(members: Sequence[tuple[Declared, int, Location]]) -> Iterator[Problem]:
+    named = [name for _, _, location in members for name in location.location_names or (None,)]
+    if None not in named and len(named) == len(set(named)):
+        return  # each name is claimed once
     claims: dict[str, _Claims] = {}
     for it, i, location in members:
         if not location.location_names:

@@ -37,7 +37,10 @@ def told(
     return Problem(code, severity, message, it.position(*path), hint, also, secret=secret)
 
 
-def managed(it: Declared) -> list[tuple[int, Location]]:
+Managed = list[tuple[int, Location]]
+
+
+def managed(it: Declared) -> Managed:
     """The locations that we look after: neither they nor the business released."""
     if it.declaration.state == "released":
         return []
@@ -46,11 +49,12 @@ def managed(it: Declared) -> list[tuple[int, Location]]:
 
 def problems(it: Declared, today: date) -> Iterator[Problem]:
     """Every problem that one declaration has by itself, triggers apart."""
+    here = managed(it)
     yield from _lists(it)
-    yield from _practice_id(it)
-    yield from _types(it)
-    yield from _locations(it, today)
-    yield from _business(it)
+    yield from _practice_id(it, here)
+    yield from _types(it, here)
+    yield from _locations(it, here, today)
+    yield from _business(it, here)
     if it.declaration.group.campaign_tags is not None:
         yield from _tags(it, it.declaration.group.campaign_tags)
     if it.declaration.allow:
@@ -66,7 +70,7 @@ def _lists(it: Declared) -> Iterator[Problem]:
         values: Mapping[str, object] = holder.__dict__
         for field in _LISTS:
             items = values.get(field.name)
-            if isinstance(items, tuple) and items:
+            if isinstance(items, tuple) and items and not _is_plain(field, items):
                 yield from _items(it, (*where, field.name), field, items)
     group = it.declaration.group
     for name, items in (
@@ -75,6 +79,11 @@ def _lists(it: Declared) -> Iterator[Problem]:
     ):
         if items:
             yield from _twice(it, ("group", name), items, fold=False)
+
+
+def _is_plain(field: nextech.Field, items: Sequence[str]) -> bool:
+    """One item that says nothing: most lists."""
+    return len(items) == 1 and field.separator not in items[0] and field.name != "appointment_statuses"
 
 
 def _items(it: Declared, path: Path, field: nextech.Field, items: Sequence[str]) -> Iterator[Problem]:
@@ -104,10 +113,12 @@ def _twice(it: Declared, path: Path, items: Sequence[str], *, fold: bool) -> Ite
             yield told(it, (*path, i), "E302", f"{quoted(item)} stands twice in one list", "delete one", also=also)
 
 
-def _practice_id(it: Declared) -> Iterator[Problem]:
+def _practice_id(it: Declared, here: Managed) -> Iterator[Problem]:
     declaration = it.declaration
-    lacking = [i for i, location in managed(it) if location.practice_id is None]
-    if not lacking or declaration.group.practice_id is not None:
+    if declaration.group.practice_id is not None:
+        return
+    lacking = [i for i, location in here if location.practice_id is None]
+    if not lacking:
         return
     if declaration.is_waiting:
         message = (
@@ -116,17 +127,16 @@ def _practice_id(it: Declared) -> Iterator[Problem]:
         yield told(it, ("onboarding", "ordered_on"), "N504", message)
         return
     hint = "give `group.practice_id`; or, while it is awaited, `onboarding.ordered_on`"
-    for i in lacking if len(lacking) < len(managed(it)) else lacking[:1]:
-        path: Path = ("locations", i, "business") if len(lacking) < len(managed(it)) else ("group",)
+    for i in lacking if len(lacking) < len(here) else lacking[:1]:
+        path: Path = ("locations", i, "business") if len(lacking) < len(here) else ("group",)
         yield told(it, path, "E307", "no practice id, neither of the group nor of the location", hint)
 
 
-def _types(it: Declared) -> Iterator[Problem]:
+def _types(it: Declared, here: Managed) -> Iterator[Problem]:
     if it.declaration.triggers is not None and not any(
         nextech.trigger_service(name) == nextech.FULFILLED_TRIGGER for name in it.declaration.triggers
     ):
         return
-    here = managed(it)
     hint = "list them under `appointment_types`, unless that is what the client wants"
     if not it.declaration.group.appointment_types and any(lo.appointment_types is None for _, lo in here):
         given = it.declaration.group.appointment_types is not None
@@ -142,11 +152,11 @@ def _types(it: Declared) -> Iterator[Problem]:
             yield told(it, ("locations", i, "appointment_types"), "W401", message, hint)
 
 
-def _locations(it: Declared, today: date) -> Iterator[Problem]:
+def _locations(it: Declared, here: Managed, today: date) -> Iterator[Problem]:
     declaration = it.declaration
     is_on = declaration.state == "active"
     names_told = False
-    for i, location in managed(it):
+    for i, location in here:
         if is_on and location.state == "active":
             if location.time_zone is None:
                 hint = "write one as in `time_zone: America/New_York`"
@@ -191,7 +201,7 @@ def _dates(it: Declared, i: int, location: Location, today: date) -> Iterator[Pr
         yield told(it, ("locations", i, "next_run"), "W408", message, "check the year")
 
 
-def _business(it: Declared) -> Iterator[Problem]:
+def _business(it: Declared, here: Managed) -> Iterator[Problem]:
     declaration = it.declaration
     if declaration.practice_plus:
         hint = "leave it out, unless Nextech has confirmed it for this practice"
@@ -202,7 +212,7 @@ def _business(it: Declared) -> Iterator[Problem]:
     custom: Path | None = (
         ("group", "custom_appointment_statuses") if declaration.group.custom_appointment_statuses else None
     )
-    for i, location in managed(it):
+    for i, location in here:
         if custom is None and location.custom_appointment_statuses:
             custom = ("locations", i, "custom_appointment_statuses")
     if custom is not None:
