@@ -185,12 +185,8 @@ def _field(path: str, it: explain_fields.FieldHelp, node: tuple[Mapping[str, Any
     if field is not None:
         apart = f", items separated by `{field.separator}`" if field.separator else ""
         facts.append(("sent as", f"the property `{field.key}`{apart}"))
-    elif path.endswith("state"):
-        facts.append(("sent as", "the mapping's `active`"))
-    elif path == "triggers":
-        facts.append(("sent as", "`integrationGroupTriggers`"))
     else:
-        facts.append(("sent as", "nothing: it is ours"))
+        facts.append(("sent as", explain_fields.SENT.get(path, "nothing: it is ours")))
     if path.rpartition(".")[2] in model.SECRET_FIELDS:
         facts.append(("secret", "a reference; its lines are masked wherever they are shown"))
     return Topic("field", path, "a field of a declaration", it.text, tuple(facts), example=it.example)
@@ -210,8 +206,9 @@ def _takes(node: Mapping[str, Any]) -> str:
         return _whole(node)
     if node.get("type") == "boolean":
         return "`true` or `false`"
-    words = node.get("patternErrorMessage")
-    return f"text: {words}" if words else "text: " + ", ".join(f"`{it}`" for it in node.get("enum", ()))
+    if "enum" in node:
+        return "one of " + ", ".join(f"`{it}`" for it in node["enum"])
+    return f"text: {node['patternErrorMessage']}" if "patternErrorMessage" in node else "text"
 
 
 def _whole(node: Mapping[str, Any]) -> str:

@@ -99,9 +99,8 @@ FIELDS: Mapping[str, FieldHelp] = {
     "group.custom_appointment_statuses": _CUSTOM,
     "group.customer_fetch_delay_days": _DELAY,
     "group.campaign_tags": FieldHelp(
-        "Which further values go to Birdeye with a contact. Sensitive ones go only when they are named: "
-        + ", ".join(nextech.SENSITIVE_CAMPAIGN_TAGS)
-        + ".",
+        "Which further values go to Birdeye with a contact (`reconciler lookup tags`). Sensitive ones go only when they are "
+        "named: " + ", ".join(nextech.SENSITIVE_CAMPAIGN_TAGS) + ".",
         "every tag that is not sensitive",
         "campaign_tags: [appointment.types, city]",
     ),
@@ -192,10 +191,26 @@ FIELDS: Mapping[str, FieldHelp] = {
     "onboarding.steps[].step": FieldHelp(
         "What is to be done.", "an error", "step: Switch appointment purpose off in Nextech"
     ),
-    "onboarding.steps[].by": FieldHelp("Who did it.", "not done", "by: Sam"),
-    "onboarding.steps[].on": FieldHelp("When it was done.", "not done", 'on: "2026-11-21"'),
+    "onboarding.steps[].by": FieldHelp("Who does it, or did it.", "nobody is named", "by: Sam"),
+    "onboarding.steps[].on": FieldHelp("When it was done.", "not done yet", 'on: "2026-11-21"'),
 }
 """By path; ``[]`` stands for every item of a list. In the house order."""
+
+SENT: Mapping[str, str] = {
+    "business": "`parentBusinessNumber`, whose group it is",
+    "source": "`integrationSourceId`, the id of the source",
+    "state": "the `active` of every mapping",
+    "practice_plus": "`nextechNewVersion` of look-ups",
+    "contacts_api_key": "the header `x-api-key` of check-ins",
+    "triggers": "`integrationGroupTriggers`: the ids that the live catalogue has for these names",
+    "group": "the group's `integrationGroupProperties`: those of its fields that have a property",
+    "group.id": "`groupId` where the group is updated, `integrationGroupId` where a location is mapped to it",
+    "group.campaign_tags": "`additionalParams` of a check-in",
+    "locations": "a mapping for each",
+    "locations[].business": "the mapping's `businessNumber`, the header `x-business-number` of check-ins",
+    "locations[].state": "the mapping's `active`",
+}
+"""How a field is sent that is no property. Those that are neither here nor in ``sources.nextech`` are ours."""
 
 
 def text_of(path: str) -> str:

@@ -212,9 +212,12 @@ def _practice(
     changed = [b for b in (before, in_force_before) if b is not None and (after is None or b.canon != after.canon)]
     if not changed:
         return []
-    shown = after.display if after is not None else "none"
-    text = f"the practice id of live location {it.want.business} changes from {changed[0].display} to {shown}"
-    return [Objection("practice-changed", one.slug, text)]
+    text = f"the practice id of live location {it.want.business} changes from {changed[0].display} to "
+    if after is not None:
+        return [Objection("practice-changed", one.slug, text + after.display)]
+    waiting = new.get("waiting") or "declare practice_id"
+    ways = f"{waiting}, or allow practice-changed:{one.slug}, and nobody is contacted there until it is known"
+    return [Objection("practice-changed", one.slug, f"{text}one that is not known: {ways}")]
 
 
 def _widened(

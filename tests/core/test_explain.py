@@ -7,6 +7,7 @@ import re
 import pytest
 
 from reconciler.core import codes, explain, explain_fields, explain_settings, model
+from reconciler.core.sources import nextech
 from reconciler.declarations import shape, yaml_events
 from reconciler.settings import load as settings
 
@@ -135,3 +136,40 @@ def test_what_explain_says_of_each_field_names_no_default_that_the_model_contrad
 def test_no_sentence_is_left_without_its_end() -> None:
     for it in explain.topics().values():
         assert it.text.endswith((".", ")")), it.name
+
+
+def test_every_field_says_how_it_is_sent_and_what_it_takes() -> None:
+    """Ours is what is neither a property, nor named in a request: counted here, so that no field falls through."""
+    fields = {it.name: dict(it.facts) for it in explain.topics().values() if it.kind == "field"}
+    assert set(explain_fields.SENT) <= set(fields)
+    ours = {name for name, facts in fields.items() if facts["sent as"] == "nothing: it is ours"}
+    parts = ("moved", "allow", "onboarding")
+    assert {name for name in ours if not name.startswith(parts)} == {
+        "version",
+        "name",
+        "runner",
+        "beta",
+        "country",
+        "group.excluded_patient_types",
+        "group.minimum_age",
+        "locations[].name",
+        "locations[].time_zone",
+        "locations[].frequency",
+        "locations[].next_run",
+        "locations[].contact_start",
+    }
+    assert all(name in ours for name in fields if name.startswith(parts))
+    for name, facts in fields.items():
+        assert facts["takes"], name
+        assert facts["takes"].rstrip() == facts["takes"], name
+        assert not facts["takes"].endswith(":"), name
+
+
+def test_a_field_that_a_request_names_is_not_called_ours() -> None:
+    assert dict(explain.topics()["business"].facts)["sent as"] == "`parentBusinessNumber`, whose group it is"
+    assert dict(explain.topics()["group.campaign_tags"].facts) == {
+        "takes": "a list, each item one of "
+        + ", ".join(f"`{it}`" for it in (*nextech.CAMPAIGN_TAGS, *nextech.SENSITIVE_CAMPAIGN_TAGS)),
+        "left out": "every tag that is not sensitive",
+        "sent as": "`additionalParams` of a check-in",
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -350,6 +351,13 @@ def test_a_masked_undeclared_secret_makes_the_write_a_step_for_a_person(tmp_path
         story.edit(SKIN, "[Dermatology, Oncology]", "[Dermatology]")
         plan = story.it.plan()
         assert ("manual", "mapping", 100000000000101) in said(plan)
+        (objection,) = plan.objections
+        assert re.fullmatch(
+            r"the practice id of live location 100000000000101 changes from #[0-9a-f]{8} to one that is not known: "
+            r"practice_id is set at Birdeye for this location and its value is not known: declare it, or allow "
+            r"practice-changed:example-skin-group, and nobody is contacted there until it is known",
+            objection.message,
+        )
         report = story.it.apply(f"practice-changed:{SKIN}")
         assert report.exit_code == 5
         mapping = server.app.world.mappings[(100000000000101, group)]
