@@ -70,14 +70,15 @@ def _released(world: World, declared: Declared, base: Planned) -> Planned:
 
 def _compare(world: World, declared: Declared, seen: LiveBusiness, base: Planned) -> Planned:
     want, choice, old = base.want, base.choice, base.old
-    context = compare.Context(world.fingerprint, in_force.group_known(old))
+    known_group = in_force.group_known(old)
+    context = compare.Context(world.fingerprint, known_group)
     group_rows, group_kept = compare.compare_group(want, choice.group, choice.receipt, context)
     known = resolve.layer(
         want.properties,
         choice.group.properties if choice.group is not None else (),
-        in_force.group_known(old),
+        known_group,
         group_rows,
-        nextech.GROUP_FIELD_SET,
+        nextech.GROUP_KEYS,
         world,
     )
     group_values = resolve.group_values(known)
@@ -104,7 +105,7 @@ def _compare(world: World, declared: Declared, seen: LiveBusiness, base: Planned
         want,
         group=choice.group,
         created_here=choice.created_here,
-        group_rows=group_rows,
+        group_layer=known,
         locations=tuple(locations),
         old=old,
     )

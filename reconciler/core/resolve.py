@@ -41,7 +41,7 @@ def layer(
     properties: tuple[live.Property, ...] | None,
     known: dict[str, Value],
     rows: tuple[Row, ...],
-    fields: frozenset[nextech.Field],
+    keys: frozenset[str],
     world: World,
 ) -> Layer:
     """Declared values, then live ones, then ones in force that this answer does not show; reset keys are gone."""
@@ -52,7 +52,7 @@ def layer(
     for prop in properties or ():
         key = prop.key
         spec = nextech.BY_KEY.get(key)
-        if spec is None or spec not in fields or key in declared or key in gone or key in shown:
+        if spec is None or key not in keys or key in declared or key in gone or key in shown:
             continue
         shown.add(key)
         value = of_property(prop, world.fingerprint)
@@ -61,9 +61,8 @@ def layer(
         if spec.secure:
             masked.add(key)  # masked, or a value without a reference: the runner could not resolve it
     for key, value in known.items():
-        spec = nextech.BY_KEY.get(key)
-        hidden = properties is None or (spec is not None and spec.secure)
-        if hidden and spec in fields and key not in declared and key not in gone and key not in shown:
+        wanted = key in keys and key not in declared and key not in gone and key not in shown
+        if wanted and (properties is None or nextech.BY_KEY[key].secure):
             seen[key] = value
     return Layer(declared, seen, frozenset(masked))
 
@@ -75,21 +74,13 @@ def resolve(
     *,
     group: live.LiveGroup | None,
     created_here: bool,
-    group_rows: tuple[Row, ...],
+    group_layer: Layer,
     locations: tuple[LocationInput, ...],
     old: in_force.Document | None,
 ) -> in_force.Document:
     """The document that comes into force when every change of the business has been made."""
     it = declared.declaration
     references = _references(it.group)
-    group_layer = layer(
-        want.properties,
-        group.properties if group is not None else (),
-        in_force.group_known(old),
-        group_rows,
-        nextech.GROUP_FIELD_SET,
-        world,
-    )
     trigger_ids = want.triggers
     if trigger_ids is None:
         trigger_ids = group.triggers if group is not None and group.triggers is not None else ()
@@ -158,7 +149,7 @@ def _location(
         one.sight.have.properties if one.sight.have is not None else (None if one.sight.exists else ()),
         in_force.location_known(old, one.want.business),
         one.rows,
-        nextech.LOCATION_FIELD_SET,
+        nextech.LOCATION_KEYS,
         world,
     )
     references = _references(it)

@@ -105,8 +105,8 @@ BY_NAME = {field.name: field for field in FIELDS}
 BY_KEY = {field.key: field for field in FIELDS}
 GROUP_FIELDS = tuple(field for field in FIELDS if "group" in field.scopes)
 LOCATION_FIELDS = tuple(field for field in FIELDS if "location" in field.scopes)
-GROUP_FIELD_SET = frozenset(GROUP_FIELDS)
-LOCATION_FIELD_SET = frozenset(LOCATION_FIELDS)
+GROUP_KEYS = frozenset(field.key for field in GROUP_FIELDS)
+LOCATION_KEYS = frozenset(field.key for field in LOCATION_FIELDS)
 OVERRIDES = tuple(field for field in FIELDS if field.scopes == _BOTH)
 """Group properties that a location may override."""
 
