@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from reconciler.core.reminder_report import ReminderReport
 from reconciler.core.sync_report import LocationReport, SyncReport
 from reconciler.report.problems import escaped
 
@@ -54,6 +55,16 @@ def totals(report: SyncReport) -> str:
     ):
         if number:
             parts.append(f"{number} {word}")
+    reminders = [it.reminders for it in report.locations if it.reminders is not None]
+    upserts = [it.upsert for it in reminders if it.upsert is not None]
+    told = sum(it.pending for it in upserts) if report.dry_run else sum(it.sent for it in upserts)
+    if reminders:
+        parts.append(f"would tell of {told} appointments" if report.dry_run else f"told of {told} appointments")
+    asked = [it.requests for it in reminders if it.requests is not None]
+    done = sum(it.accepted + it.rejected for it in asked)
+    left = sum(it.held + it.pending for it in asked)
+    if done or left:
+        parts.append(f"answered {done} requests of patients" + (f" ({left} left)" if left else ""))
     parts.append(f"{sum(requests.values())} requests")
     return "Sync: " + ", ".join(parts) + "."
 
@@ -82,4 +93,40 @@ def _location(it: LocationReport, colour: bool, *, dry_run: bool) -> Iterable[st
     if it.crm_locations:
         lines.append(f"    nextech has: {', '.join(escaped(one) for one in it.crm_locations)}")
     lines += [f"    warning: {escaped(one)}" for one in it.warnings]
+    if it.reminders is not None:
+        lines += _reminders(it.reminders, colour, dry_run=dry_run)
+    return lines
+
+
+def _reminders(it: ReminderReport, colour: bool, *, dry_run: bool) -> Iterable[str]:
+    status = f"\x1b[{_COLOURS.get(it.status, '2')}m{it.status}\x1b[0m" if colour else it.status
+    lines = [f"    reminders {status}" + (f": {escaped(it.detail)}" if it.detail else "")]
+    told, asked = it.upsert, it.requests
+    if told is not None:
+        shown = [
+            f"{number} {word}"
+            for word, number in (
+                ("would be told" if dry_run else "told", told.pending if dry_run else told.sent),
+                ("unchanged", told.unchanged),
+                ("vanished", told.vanished),
+                ("newer at Birdeye", told.newer),
+                ("quarantined", told.quarantined),
+                ("failed", told.failed),
+                ("unknown", told.unknown),
+                ("pending", 0 if dry_run else told.pending),
+            )
+            if number
+        ]
+        lines.append(f"      {told.read} appointments" + (f": {', '.join(shown)}" if shown else ""))
+        lines += [f"      unsent {number}: {escaped(reason)}" for reason, number in sorted(told.unsent.items())]
+    if asked is not None and asked.open + asked.received:
+        parts = (
+            ("accepted", asked.accepted),
+            ("rejected", asked.rejected),
+            ("held", asked.held),
+            ("pending", asked.pending),
+        )
+        shown = [f"{number} {word}" for word, number in parts if number]
+        lines.append(f"      {asked.open + asked.received} requests of patients: {', '.join(shown)}")
+    lines += [f"      warning: {escaped(one)}" for one in it.warnings]
     return lines

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from reconciler.core.drift import BusinessDrift, Finding, Report
 from reconciler.core.problems import Problem, Severity
+from reconciler.core.reminder_report import ReminderReport
 from reconciler.core.sync_report import LocationReport, SyncReport
 from reconciler.report import drift_text
 from reconciler.report.problems import counted as counted_problems
@@ -201,8 +202,9 @@ def view_of_sync(report: SyncReport) -> View:
     totals = Counter[str]()
     for it in report.locations:
         totals.update({name: number for name, number in it.to_json().items() if name in _SYNC_COUNTS})
-    bad = [it for it in report.locations if it.status in ("error", "unauthorised", "stopped")]
-    level: Level = "error" if bad or report.errors else "warning" if totals["held"] or totals["failed"] else "ok"
+    bad = [it for it in report.locations if _troubled(it)]
+    doubtful = totals["held"] or totals["failed"] or any(_needs_a_person(it) for it in report.locations)
+    level: Level = "error" if bad or report.errors else "warning" if doubtful else "ok"
     what = f"{counted(totals['sent'], 'visit')} sent" + (" (dry run)" if report.dry_run else "")
     said = f"; {counted(len(bad), 'location')} did not run as declared" if bad else ""
     by_slug: dict[str, list[LocationReport]] = {}
@@ -223,6 +225,28 @@ def view_of_sync(report: SyncReport) -> View:
     )
 
 
+_TROUBLE = ("error", "unauthorised", "stopped")
+
+
+def _troubled(it: LocationReport) -> bool:
+    return it.status in _TROUBLE or (it.reminders is not None and it.reminders.status in _TROUBLE)
+
+
+def _needs_a_person(it: LocationReport) -> bool:
+    return it.reminders is not None and it.reminders.needs_a_person
+
+
+def _told(it: ReminderReport) -> list[tuple[str, object]]:
+    """The counts of reminders that are not 0, after their status."""
+    found: list[tuple[str, object]] = [("status", it.status)]
+    for what, counts in (("appointments", it.upsert), ("requests", it.requests)):
+        if counts is not None:
+            numbers = counts.to_json().items()
+            found += [(f"{what} {key}", number) for key, number in numbers if isinstance(number, int) and number]
+            found += [(f"{what} unsent, {why}", number) for why, number in counts.to_json().get("unsent", {}).items()]
+    return found
+
+
 _SYNC_COUNTS = ("read", "eligible", "sent", "already_sent", "quarantined", "held", "failed", "pending")
 
 
@@ -231,17 +255,24 @@ def _location(it: LocationReport) -> Entry:
     rows = [Row(shown(name.replace("_", " ")), Shown(""), shown_value(document[name])) for name in _SYNC_COUNTS]
     for kind in ("restricted", "skipped"):
         rows += [Row(shown(f"{kind}: {why}"), Shown(""), shown_value(n)) for why, n in sorted(document[kind].items())]
-    bad = it.status in ("error", "unauthorised", "stopped")
-    text = shown(f"{it.status}: location {it.business}" + (f": {it.detail}" if it.detail else ""))
+    reminders = it.reminders
+    if reminders is not None:
+        rows += [Row(shown(f"reminders: {name}"), Shown(""), shown_value(value)) for name, value in _told(reminders)]
+    bad = _troubled(it)
+    status: str = it.status
+    detail = it.detail
+    if bad and reminders is not None and status not in _TROUBLE:
+        status, detail = reminders.status, f"reminders: {reminders.detail}"
+    text = shown(f"{status}: location {it.business}" + (f": {detail}" if detail else ""))
     level: Level = "error" if bad else "note"
-    remark = Remark(level, f"sync/{it.status}", shown(it.slug), text, None, f"{it.slug}|{it.business}|{it.status}")
+    remark = Remark(level, f"sync/{status}", shown(it.slug), text, None, f"{it.slug}|{it.business}|{status}")
     return Entry(
         mark="x" if bad else " ",
-        word=shown(it.status),
+        word=shown(status),
         what=shown(f"location {it.business}"),
-        why=shown(it.detail),
+        why=shown(detail),
         rows=tuple(rows),
         risky=bad,
-        lines=tuple(shown(line) for line in it.warnings),
+        lines=tuple(shown(line) for line in (*it.warnings, *(reminders.warnings if reminders is not None else ()))),
         remark=remark if bad else None,
     )

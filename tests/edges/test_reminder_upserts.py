@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from reconciler.clients.appointments import Answer, RequestPage, judge
 from reconciler.core.reminder_report import ReminderReport, UpsertCounts
 from reconciler.sandbox.emr import Shares
 from reconciler.sandbox.emr_options import Upset
@@ -17,6 +18,7 @@ from reconciler.store import reminders as kept
 from reconciler.store import sync_practices
 from reconciler.store.schema import REMINDER_APPOINTMENTS
 from reconciler.store.sync_practices import Pause
+from reconciler.sync.reminder_ports import Appointments
 from tests.syncing import PARENT, PRACTICE_ID, START, Bench, as_json, bench, practice
 
 HERE, THERE = PARENT + 1, PARENT + 2
@@ -365,19 +367,39 @@ def test_something_newer_at_birdeye_is_no_error(it: Bench) -> None:
     assert it.app.contacts.book.refused == 1
 
 
-def test_a_refused_record_fails_alone(it: Bench) -> None:
+class Refusing:
+    """Birdeye, which does not like one start."""
+
+    def __init__(self, real: Appointments, start: str) -> None:
+        self._real = real
+        self._start = start
+
+    def upsert(self, business: int, api_key: str, external_id: str, body: Mapping[str, Any]) -> Answer:
+        if body["start"].startswith(self._start):
+            return judge(400, {"code": 4091, "message": "no"}, needs="appointmentId")
+        return self._real.upsert(business, api_key, external_id, body)
+
+    def requests(self, business: int, api_key: str, cursor: str | None) -> RequestPage:
+        return self._real.requests(business, api_key, cursor)
+
+    def result(self, business: int, api_key: str, request_id: str, body: Mapping[str, Any]) -> Answer:
+        return self._real.result(business, api_key, request_id, body)
+
+
+def test_a_refused_record_fails_alone_and_does_not_hold_the_mark(it: Bench) -> None:
     it.put(triggers=UPSERT)
     it.book(NEXT_WEEK, status="pending")
     it.book(NEXT_WEEK, status="pending", hour=11)
-    with it.app.contacts.lock:
-        it.app.contacts.options.plain_errors = False
-    known = it.app.emr.practice(PRACTICE_ID)
-    assert known is not None
-    it.app.emr.edits(known).people[1] = {"email": "somebody.with.a.rather.long.name.indeed@example.com"}
-    it.app.emr.touch(known)
-    report = run(it)
+    assert it.deps.appointments is not None
+    it.deps.appointments = Refusing(it.deps.appointments, "2026-12-01T15")
+    whole = it.sync()
+    report = whole.locations[0].reminders
+    assert report is not None
     assert report.upsert is not None
-    assert (report.upsert.sent, report.upsert.failed) == (2, 0)  # an address that Birdeye refuses is left out
+    assert (report.status, report.upsert.sent, report.upsert.failed, whole.exit_code) == ("ok", 1, 1, 5)
+    with it.store.read() as connection:
+        (state,) = kept.locations(connection).values()
+    assert state.mark == START
 
 
 def test_a_location_that_birdeye_does_not_know_stops_alone(it: Bench) -> None:
