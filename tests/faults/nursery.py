@@ -9,8 +9,10 @@ Reads one JSON object a line ({"number", "arguments", "cwd", "environment", "out
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import resource
 import select
 import signal
@@ -38,9 +40,16 @@ class Child:
     def poll(self) -> int | None:
         return self.returncode
 
+    def said(self) -> str:
+        """What it has written to stderr so far."""
+        return self._err.read_text()
+
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
             os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
@@ -78,6 +87,8 @@ class Nursery:
             out, err = cwd / f".out-{number}", cwd / f".err-{number}"
             child = Child(out, err)
             self._children.append(child)
+            for path in (out, err):
+                path.touch(0o600)
             request = {
                 "number": number,
                 "arguments": arguments,
@@ -116,7 +127,7 @@ class Nursery:
         self._process.stdout.close()
 
 
-def _child(asked: dict[str, Any]) -> None:
+def _child(asked: dict[str, Any], modules: frozenset[str]) -> None:
     from reconciler.cli import main
     from tests.faults import outbox_driver
 
@@ -131,18 +142,38 @@ def _child(asked: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (asked["limit"], asked["limit"]))
     command, *rest = asked["arguments"]
     code = outbox_driver.run(rest) if command == DELIVER else main.run([command, *rest])
+    late = sorted(_loaded() - modules)
+    if late:
+        sys.stderr.write(f"the nursery does not know {', '.join(late)}\n")
+        code = 70
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def _serve() -> None:
-    import httpx  # noqa: F401 - imported before the first fork
+def load() -> frozenset[str]:
+    """Import the whole program before the first fork, and what it imports late; the names of its modules.
+
+    A child that imported a part of it from the disk could get a part that was edited meanwhile: half of one version,
+    half of another.
+    """
     import sqlalchemy.dialects.sqlite  # noqa: F401
 
-    from reconciler.cli import keeping, reconcile, reconcile_apply  # noqa: F401
+    import reconciler
     from tests.faults import outbox_driver  # noqa: F401
 
+    for found in pkgutil.walk_packages(reconciler.__path__, "reconciler."):
+        if not found.name.endswith("__main__") and ".migrations." not in found.name:
+            importlib.import_module(found.name)
+    return _loaded()
+
+
+def _loaded() -> frozenset[str]:
+    return frozenset(it for it in sys.modules if it.partition(".")[0] in ("reconciler", "tests"))
+
+
+def _serve() -> None:
+    modules = load()
     numbers: dict[int, int] = {}
     pending = b""
     is_open = True
@@ -157,7 +188,7 @@ def _serve() -> None:
                 pid = os.fork()
                 if pid == 0:
                     try:
-                        _child(asked)
+                        _child(asked, modules)
                     finally:
                         os._exit(70)
                 numbers[pid] = asked["number"]
