@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.postgres import postgres_server, postgres_url
+from tests.postgres import postgres_server, postgres_store_url, postgres_template, postgres_url
 
-__all__ = ["postgres_server", "postgres_url"]
+__all__ = ["postgres_server", "postgres_store_url", "postgres_template", "postgres_url"]
 
 # What a developer's shell or a CI service may hold and a test must not see, besides every RECONCILER_ variable. CI is
 # among them: it changes what the program demands, and a test that means it sets it.

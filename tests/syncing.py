@@ -255,15 +255,18 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path, *, clock: SetClock | None = None, ledger_folder: Path | None = None) -> Iterator[Bench]:
-    """A runner over an SQLite store in ``folder`` (and a ledger of its own in ``ledger_folder``)."""
+def bench(
+    folder: Path, *, clock: SetClock | None = None, ledger_folder: Path | None = None, store_url: str = ""
+) -> Iterator[Bench]:
+    """A runner over an SQLite store in ``folder``, or over ``store_url``; a ledger of its own in ``ledger_folder``."""
     clock = clock or SetClock()
     app = App(SandboxOptions(), now=clock.time)
     app.emr.add(practice())
     app.emr.add(practice(OTHER_ID))
     for business in range(PARENT, PARENT + 60):
         app.contacts.account_of[business] = SLUG
-    with serve(app) as server, open_store(f"sqlite:///{folder}/store.db", now=clock.now, write=True) as store:
+    store_url = store_url or f"sqlite:///{folder}/store.db"
+    with serve(app) as server, open_store(store_url, now=clock.now, write=True) as store:
         transports: list[Transport] = []
         fences = threading.local()
 
