@@ -31,7 +31,8 @@ SETTLE_SECONDS = 0.2
 """On loopback nothing is on its way for longer once its process is dead."""
 EVERY = range(1, 2 * CONTACTS + 1)
 """Before and after the commit of each check-in."""
-SAMPLED = random.Random(300).sample(EVERY, 60)
+SAMPLED = random.Random(300).sample(EVERY, 10)
+"""Of a whole pass 60 are, see ``test_pass_kills``."""
 
 
 def now() -> datetime:
@@ -128,9 +129,9 @@ def kill_and_rerun(template: Path, folder: Path, points: list[int]) -> None:
             judge(path, server)
 
 
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", range(2))
 def test_a_killed_delivery_is_finished_by_the_next_one(template: Path, tmp_path: Path, part: int) -> None:
-    kill_and_rerun(template, tmp_path, SAMPLED[part::6])
+    kill_and_rerun(template, tmp_path, SAMPLED[part::2])
 
 
 @pytest.mark.slow
