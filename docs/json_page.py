@@ -20,6 +20,7 @@ from reconciler.cli import main as program
 
 SKIN = "integrations/example-skin-group.yaml"
 NORTH = "example-dermatology-north"
+EYES = "example-eye-partners"
 APPOINTMENTS = ("709", "710")
 """Of the emulated practice, on the day before the story begins: one that is asked, one that is not."""
 RICH_GROUP = 100000000000100
@@ -81,6 +82,13 @@ OPTIONAL: Mapping[str, list[str]] = {
     "locations[].skipped.NAME": ["whole number"],
     "practices[].checks[].missing[]": ["text"],
     "visits[].code": ["whole number", "null"],
+    "locations[].reminders.detail": ["text"],
+    "locations[].reminders.warnings[]": ["text"],
+    "locations[].reminders.upsert.since": ["text", "null"],
+    "locations[].reminders.upsert.unsent.NAME": ["whole number"],
+    "locations[].reminders.appointments.NAME": ["whole number"],
+    "locations[].reminders.requests.NAME": ["whole number"],
+    **{f"locations[].reminders.{key}": ["text", "null"] for key in ("mark", "checked_at", "last_success", "next_due")},
     **{key: ["text", "null"] for key in ("base.commit", "locations[].config.commit", "visits[].commit")},
     "tickets[].last_success": ["text", "null"],
     "locations[].flow.mark": ["text", "null"],
@@ -147,6 +155,7 @@ def tell(runner: transcripts.Runner, take: Callable[..., None]) -> None:
     take("drift", "--confirm-after", "0")
     runner.do(transcripts.Step("<fault>", "/resources/v1/contact/external/preferences/checkin:2:reset-after-commit", 0))
     take("sync", NORTH, "--date", "2026-11-23")
+    take("sync", EYES, "--dry-run")
     for what in ("groups", "locations", "practitioners"):
         take("lookup", what, "example-skin-group", *(["--check"] if what == "locations" else []))
     take("lookup", "triggers")

@@ -11,6 +11,37 @@ from reconciler.core.phi import Phi
 
 
 @dataclass(frozen=True, slots=True)
+class ReminderStatus:
+    """How the reminders of one location fare."""
+
+    status: str
+    detail: str
+    mark: datetime | None
+    """Up to when Birdeye was told of every change."""
+    checked_at: datetime | None
+    """When everything ahead was last looked at."""
+    last_success: datetime | None
+    next_due: datetime | None
+    appointments: Mapping[str, int]
+    """Told to Birdeye, by status."""
+    requests: Mapping[str, int]
+    """Of patients, by state; by outcome where Birdeye knows it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``status --output json``."""
+        return {
+            "status": self.status,
+            "detail": self.detail,
+            "mark": moment(self.mark),
+            "checked_at": moment(self.checked_at),
+            "last_success": moment(self.last_success),
+            "next_due": moment(self.next_due),
+            "appointments": dict(sorted(self.appointments.items())),
+            "requests": dict(sorted(self.requests.items())),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class LocationStatus:
     """One location on its two axes: what is in force, and how the syncs fare."""
 
@@ -36,6 +67,8 @@ class LocationStatus:
     next_due: datetime | None
     rows: Mapping[str, int] = field(default_factory=dict)
     """Contacts by state."""
+    reminders: ReminderStatus | None = None
+    """None where no trigger of reminders is in force."""
 
     def to_json(self) -> dict[str, Any]:
         """For ``status --output json``."""
@@ -63,6 +96,7 @@ class LocationStatus:
                 "next_due": moment(self.next_due),
                 "contacts": dict(self.rows),
             },
+            "reminders": self.reminders.to_json() if self.reminders is not None else None,
         }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from reconciler.core.sync_status import LocationStatus, Ticket, WhyRow
+from reconciler.core.sync_status import LocationStatus, ReminderStatus, Ticket, WhyRow
 from reconciler.report.problems import escaped
 
 _COLOURS = {"ok": "32", "stopped": "1;31", "error": "1;31", "unauthorised": "1;31", "waiting": "33", "paused": "33"}
@@ -42,7 +42,23 @@ def render_status(found: Sequence[LocationStatus], *, colour: bool = False) -> s
         rows = [f"{count} {word}" for word, count in it.rows.items() if count]
         if rows:
             lines.append(f"            contacts: {', '.join(rows)}")
+        if it.reminders is not None:
+            lines += _reminders(it.reminders, colour)
     return "\n".join(lines) + "\n"
+
+
+def _reminders(it: ReminderStatus, colour: bool) -> list[str]:
+    status = f"\x1b[{_COLOURS.get(it.status, '2')}m{it.status}\x1b[0m" if colour else it.status
+    lines = [f"    reminders: {status}" + (f": {escaped(it.detail)}" if it.detail else "")]
+    times = (("last success", it.last_success), ("next due", it.next_due), ("told up to", it.mark))
+    shown = [f"{word} {_moment(at)}" for word, at in times if at is not None]
+    if shown:
+        lines.append(f"            {', '.join(shown)}")
+    for word, counts in (("appointments", it.appointments), ("requests of patients", it.requests)):
+        found = [f"{count} {state.replace('_', ' ')}" for state, count in sorted(counts.items()) if count]
+        if found:
+            lines.append(f"            {word}: {', '.join(found)}")
+    return lines
 
 
 def status_document(
@@ -50,7 +66,7 @@ def status_document(
 ) -> dict[str, Any]:
     """``status --output json``."""
     document: dict[str, Any] = {
-        "format_version": "1.1",  # 1.1: ``onboarding``
+        "format_version": "1.1",  # 1.1: ``onboarding``, ``reminders``
         "kind": "status",
         "locations": [it.to_json() for it in found],
         "onboarding": [dict(it) for it in onboarding],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from reconciler.core import timing
-from reconciler.store import sync_marks, sync_practices
+from reconciler.store import reminders, sync_marks, sync_practices
 from reconciler.store.sync_marks import LocationState
 from reconciler.sync import sweep, taking
 from reconciler.sync.context import Deps
@@ -40,6 +40,7 @@ class Planner:
         found = sweep.standing(deps)
         with deps.ledger.read() as connection:
             states = sync_marks.locations(connection)
+            reminded = {business: it.flow for business, it in reminders.locations(connection).items()}
             pauses = sync_practices.pauses(connection)
             shut = {
                 it.pseudonym
@@ -56,7 +57,16 @@ class Planner:
                 for it in practice.places
                 if it.gate is None and taking.paused(it, pauses, all_paused=deps.limits.pause_all) is None
             ]
-            due = list(due_now(practice, running, states, now))
+            reminding = [
+                it
+                for it in practice.places
+                if deps.ports is not None
+                and it.reminders is not None
+                and it.reminders.gate is None
+                and taking.paused(it, pauses, all_paused=deps.limits.pause_all) is None
+            ]
+            mine = {key: it for key, it in reminded.items() if it.practice == practice.pseudonym}
+            due = [*due_now(practice, running, states, now), *due_now(practice, reminding, mine, now)]
             if due:
                 everything += due
                 submitted += self._submit(practice, due, states, now)

@@ -99,9 +99,24 @@ class _Reminders:
                 last=taking.last_slot(place, self._flow(place), now),
                 now=now,
             )
-            if self.options.due_only and slot is None:
+            if self.options.due_only and (slot is None or not self._anyone_due(now)):
                 continue
             self._take_one(place, slot, now)
+
+    def _anyone_due(self, now: datetime) -> bool:
+        """Did a review request's slot come, or that of reminders? Others within half an hour of it come along."""
+        if any(it.start is not None for it in self.review.locations):
+            return True
+        return any(
+            it.reminders is not None
+            and it.reminders.gate is None
+            and timing.due_slot(
+                taking.schedule(it, self.practice.pseudonym),
+                last=taking.last_slot(it, self._flow(it), now),
+                now=now,
+            )
+            for it in self.places
+        )
 
     def _flow(self, place: Place) -> LocationState | None:
         state = self.states.get(place.business)

@@ -13,7 +13,7 @@ from reconciler.core import timing
 from reconciler.core.ledger_rules import State
 from reconciler.core.phi import Phi
 from reconciler.core.records import InForce
-from reconciler.core.sync_status import LocationStatus, Ticket, WhyRow
+from reconciler.core.sync_status import LocationStatus, ReminderStatus, Ticket, WhyRow
 from reconciler.errors import ReconcilerError, RemoteError, UsageError
 from reconciler.settings.values import Settings
 from reconciler.store import (
@@ -26,17 +26,20 @@ from reconciler.store import (
     sync_marks,
     sync_practices,
 )
+from reconciler.store import reminders as kept
 from reconciler.store.database import Store
+from reconciler.store.reminders import ReminderState
 from reconciler.store.sync_marks import LocationState
 from reconciler.store.sync_practices import ALL, Pause
 from reconciler.sync import places, sweep, taking
 from reconciler.sync.context import Change, Deps, product
-from reconciler.sync.places import Place, Practice
+from reconciler.sync.places import Place, Practice, Reminders
 from reconciler.sync.pseudonyms import Pseudonyms
 from reconciler.workflow.holding import Ledger
 from reconciler.workflow.syncing import Runner, executor_fact
 
 _ROW_ID = re.compile(r"[0-9a-f]{8,32}")
+_NEVER_DUE = ("inactive", "platform", "paused")
 
 
 class NotKnown(ReconcilerError):
@@ -59,14 +62,49 @@ def status(opened: Ledger, names: Sequence[str] = (), *, pause_all: bool = False
         states = sync_marks.locations(connection)
         pauses = sync_practices.pauses(connection)
         rows = ledger.counts(connection)
-        practices = {it.practice: sync_practices.practice(connection, it.practice) for it in states.values()}
+        told = kept.locations(connection)
+        practices = {
+            it: sync_practices.practice(connection, it)
+            for it in {one.practice for one in states.values()} | {one.practice for one in told.values()}
+        }
+        appointments = kept.appointment_counts(connection)
+        requests = kept.request_counts(connection)
     found = []
     for place in chosen(places.places(configurations.values()), names):
         state = states.get(place.business)
         practice = practices.get(state.practice) if state is not None else None
         flow, detail = _flow(place, state, pauses, practice, pause_all=pause_all)
-        found.append(_location_status(place, configurations[place.slug], state, rows, flow, detail))
+        one = _location_status(place, configurations[place.slug], state, rows, flow, detail)
+        if place.reminders is not None:
+            reminder = told.get(place.business)
+            practice = practices.get(reminder.practice) if reminder is not None else None
+            status, why = _reminder_flow(place, place.reminders, reminder, pauses, practice, pause_all=pause_all)
+            reminders = ReminderStatus(
+                status,
+                why,
+                mark=reminder.mark if reminder is not None else None,
+                checked_at=reminder.checked_at if reminder is not None else None,
+                last_success=reminder.last_success if reminder is not None else None,
+                next_due=reminder.next_due if reminder is not None and status not in _NEVER_DUE else None,
+                appointments=appointments.get(place.business, {}),
+                requests=requests.get(place.business, {}),
+            )
+            one = replace(one, reminders=reminders)
+        found.append(one)
     return tuple(found)
+
+
+def _reminder_flow(
+    place: Place,
+    reminders: Reminders,
+    state: ReminderState | None,
+    pauses: Mapping[int, Pause],
+    practice: sync_practices.PracticeState | None,
+    *,
+    pause_all: bool,
+) -> tuple[str, str]:
+    flow = state.flow if state is not None else None
+    return _flow(replace(place, gate=reminders.gate), flow, pauses, practice, pause_all=pause_all)
 
 
 def _location_status(
@@ -257,6 +295,11 @@ def _authorised(deps: Deps, practice: Practice, *, by: str, reason: str) -> None
             if state is not None and state.status == "unauthorised":
                 waiting = replace(state, status="waiting", detail="authorised again", next_due=now)
                 sync_marks.put(connection, waiting)
+        reminders = kept.locations(connection)
+        for place in practice.places:
+            reminder = reminders.get(place.business)
+            if reminder is not None and reminder.status == "unauthorised":
+                kept.put(connection, replace(reminder, status="waiting", detail="authorised again", next_due=now))
     _audit(deps.store, "authorize", by, reason, practice.places, now)
     if changed:
         for slug in sorted({it.slug for it in practice.places}):
