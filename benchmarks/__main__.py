@@ -6,7 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
-NAMES = ("start", "plan", "sync", "reading")
+NAMES = ("start", "plan", "sync", "reading", "commits")
 
 
 def main() -> None:
