@@ -111,6 +111,10 @@ def _compare(world: World, declared: Declared, seen: LiveBusiness, base: Planned
     )
     planned = replace(base, group_rows=group_rows, locations=tuple(locations), kept=kept, candidate=candidate)
     planned = _with_object_changes(world, declared, planned)
+    if old is None and not planned.changes and declared.declaration.runner == "platform":
+        # As it is after an import: live and recorded as declared, and run by Birdeye. What is in force concerns our
+        # runner only, which passes it over; it comes into force with the first change, or with `runner: bundled`.
+        return replace(planned, manual=())
     more = runner_changes.changes(world, declared, planned)
     return replace(planned, changes=planned.changes + more) if more else planned
 

@@ -60,7 +60,8 @@ def of_business(world: World, one: Planned) -> Judged:
     after = {it.want.business for it in one.locations if it.want.active and not it.want.released}
     stopped = {it.business for it in one.changes if it.kind == "mapping" and it.action == "deactivate"} & before
     found += _deactivations(one, stopped, before, after)
-    if one.changes or any(it.unknown_filters for it in one.locations):  # nothing changes, nothing is dangerous
+    # Nothing changes, nothing is dangerous; but a location that was left out of what is in force stays told of.
+    if one.changes or (one.old is not None and any(it.unknown_filters for it in one.locations)):
         found += _dangers(world, one)
     return Judged(tuple(found), len(stopped), len(before))
 
