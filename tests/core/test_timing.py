@@ -1,6 +1,8 @@
 """Slots on the wall clock: nothing missed, nothing doubled, in every US zone from 2020 to 2045."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from importlib import resources
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -40,9 +42,15 @@ US_ZONES = (
     "America/Puerto_Rico",
     "America/Sitka",
     "America/Yakutat",
+    "America/St_Thomas",
     "Pacific/Guam",
     "Pacific/Honolulu",
+    "Pacific/Pago_Pago",
+    "Pacific/Saipan",
 )
+US = ("US", "AS", "GU", "MP", "PR", "VI")
+"""The country and its inhabited territories, as the tz database codes them."""
+HALF_HOUR = timedelta(minutes=30)
 
 
 def wall(*parts: int) -> datetime:
@@ -70,6 +78,59 @@ def test_daily_slots_come_once_on_every_local_day_from_2020_to_2045(zone: str) -
     assert days == [date(2020, 1, 1) + timedelta(days=n) for n in range(len(days))]
     assert days[-1] >= date(2045, 12, 31)
     assert all(timedelta(hours=22) < b.at - a.at < timedelta(hours=26) for a, b in pairwise(found))
+
+
+def changes(zone: ZoneInfo) -> Iterator[datetime]:
+    """The days from 2020 to 2045 on which the zone's offset changes; where it never does, those on which most do."""
+    some = zone if zone.utcoffset(wall(2027, 7, 1)) != zone.utcoffset(wall(2027, 1, 1)) else NEW_YORK
+    day = datetime(2020, 1, 1, tzinfo=UTC)
+    while day.year <= 2045:
+        following = day + timedelta(days=1)
+        if day.astimezone(some).utcoffset() != following.astimezone(some).utcoffset():
+            yield day
+        day = following
+
+
+def first_instants(slots: timing.Schedule, moments: list[datetime]) -> list[datetime]:
+    """The oracle, by looking at a clock on the wall: a slot runs at the first moment that shows its time or a later one."""
+    k = (moments[0].astimezone(slots.zone).replace(tzinfo=None) - slots.anchor) // slots.step + 1
+    found = []
+    for moment in moments[1:]:
+        shown = moment.astimezone(slots.zone).replace(tzinfo=None)
+        if shown >= slots.anchor + k * slots.step:
+            found.append(moment)
+        while shown >= slots.anchor + k * slots.step:
+            k += 1
+    return found
+
+
+def test_the_zones_are_all_that_the_tz_database_has_of_the_united_states() -> None:
+    table = (resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text()
+    lines = [line.split("\t") for line in table.splitlines() if not line.startswith("#")]
+    assert {line[2] for line in lines if line[0] in US} == set(US_ZONES)
+
+
+@pytest.mark.parametrize("frequency", ["1h", "12h", "1d"])
+@pytest.mark.parametrize("zone", US_ZONES)
+def test_who_looks_every_half_hour_finds_each_slot_once_around_every_change_of_the_clocks(
+    zone: str, frequency: str
+) -> None:
+    clock = ZoneInfo(zone)
+    seen = 0
+    for number, day in enumerate(changes(clock)):
+        anchor = wall(2020, 1, 1, 1 + number % 2, 30)  # 01:30 lies in the fold, 02:30 in the gap
+        slots = timing.Schedule(anchor, timing.every(frequency), clock)
+        moments = [day - timedelta(hours=12) + n * HALF_HOUR for n in range(2 * 48 + 1)]
+        ran, last = [], moments[0]
+        for moment in moments[1:]:
+            due = timing.due_slot(slots, last=last, now=moment)
+            if due is not None:
+                assert due.at == moment
+                ran.append(moment)
+                last = due.at
+        assert ran == first_instants(slots, moments) == [it.at for it in walk(slots, moments[0], moments[-1])]
+        seen += 1
+    assert seen == 2 * 26
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "America/Phoenix", "Pacific/Honolulu", "America/Adak"])
