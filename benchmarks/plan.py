@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,6 +85,22 @@ def octodns(folder: Path, count: int) -> Command | None:
     return Command("octodns-sync", [str(folder / "venv/bin/octodns-sync"), "--config-file", "octodns.yaml"], folder)
 
 
+def peer(make: Callable[[Path, int], Command | None], name: str, folder: Path, size: int) -> Command | None:
+    """A peer that has proved that it runs; None, and a line that says why, where it is not there or does not."""
+    try:
+        made = make(folder, size)
+        if made is not None:
+            subprocess.run([made.arguments[0], "--version"], check=True, capture_output=True, timeout=60)
+            return made
+        why = "it is not installed"
+    except subprocess.CalledProcessError as error:
+        why = f"it ended with {error.returncode}: {error.stderr.decode(errors='replace').strip()[-200:]}"
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        why = str(error)
+    print(f"{name} is left out: {why}", file=sys.stderr)
+    return None
+
+
 def main(arguments: list[str]) -> None:
     """One table per size."""
     parser = argparse.ArgumentParser(prog="benchmarks plan")
@@ -132,11 +148,9 @@ def _one_size(root: Path, size: int, rounds: int, without: frozenset[str]) -> No
                 environ,
             ),
         ]
-        peers = [
-            None if "terraform" in without else terraform(root / "terraform", size),
-            None if "octodns" in without else octodns(root / "octodns", size),
-        ]
-        commands += [it for it in peers if it is not None]
+        peers = {"terraform": terraform, "octodns": octodns}
+        found = [peer(make, it, root / it, size) for it, make in peers.items() if it not in without]
+        commands += [it for it in found if it is not None]
         interleaved(commands, rounds)
     for against in ("terraform plan", "octodns-sync", "reconciler plan, nothing changed"):
         if any(it.name == against for it in commands):
