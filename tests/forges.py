@@ -33,6 +33,14 @@ class FakeForge:
     pulls: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """By commit."""
     runs: list[dict[str, Any]] = field(default_factory=list)
+    pipelines: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    """Of GitLab: the jobs of each."""
+    requests: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Of GitLab: single merge requests."""
+    artifacts: dict[int, bytes] = field(default_factory=dict)
+    """Of GitLab: plan.json by job."""
+    meanwhile: list[str] = field(default_factory=list)
+    """Bodies of comments that another job posts just before ours arrives."""
     faults: Faults = field(default_factory=Faults)
     writes: list[str] = field(default_factory=list)
     server: Loopback | None = None
@@ -44,7 +52,12 @@ class FakeForge:
 
     def add_comment(self, body: str, author: str = BOT) -> dict[str, Any]:
         name, who = ("user", "login") if self.kind == "github" else ("author", "username")
-        row = {"id": 1000 + len(self.comments), "body": body, name: {who: author}, "system": False}
+        row = {
+            "id": max((it["id"] for it in self.comments), default=999) + 1,
+            "body": body,
+            name: {who: author},
+            "system": False,
+        }
         self.comments.append(row)
         return row
 
@@ -71,10 +84,16 @@ class FakeForge:
             return (403, {"message": "no"}) if self.kind == "github" else (200, {"username": BOT})
         if pieces[-1] in ("comments", "notes"):
             if seen.method == "POST":
+                while self.meanwhile:
+                    self.add_comment(self.meanwhile.pop())
                 return 201, self.add_comment(body["body"])
             return 200, paged(self.comments, query)
         if pieces[-2] in ("comments", "notes"):
-            row = next(it for it in self.comments if it["id"] == int(pieces[-1]))
+            found = [it for it in self.comments if it["id"] == int(pieces[-1])]
+            if seen.method == "DELETE":
+                self.comments = [it for it in self.comments if it not in found]
+                return (204, "") if found else (404, {"message": "no"})
+            (row,) = found
             row["body"] = body["body"]
             return 200, row
         if pieces[-1] == "issues":
@@ -83,6 +102,12 @@ class FakeForge:
             return 200, paged(self.issues, query)
         if pieces[-2] == "issues":
             return 200, self.edit_issue(int(pieces[-1]), body)
+        if self.kind == "gitlab" and pieces[-1] == "jobs":
+            return 200, paged(self.pipelines[int(pieces[-2])], query)
+        if self.kind == "gitlab" and pieces[-2] == "artifacts":
+            return 200, self.artifacts[int(pieces[-3])]
+        if self.kind == "gitlab" and pieces[-2] == "merge_requests":
+            return 200, self.requests[int(pieces[-1])]
         if pieces[-1] == "runs":
             return 200, {"workflow_runs": [it for it in self.runs if it["head_sha"] == query["head_sha"]]}
         if pieces[-2] == "pulls":

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from reconciler.cli.ci_find import client_of, fetch_plan, find_plan
 from reconciler.cli.options import Common, common, write_file
 from reconciler.cli.reports import about
 from reconciler.clock import Clock
 from reconciler.core import saved
-from reconciler.errors import ReconcilerError, RemoteError, UsageError
+from reconciler.errors import ReconcilerError, RemoteError
 from reconciler.report import annotations as workflow_commands
-from reconciler.report import documents, markdown, view_plan
+from reconciler.report import documents, formats, markdown, view_plan
 from reconciler.report.problems import escaped
 from reconciler.report.view import View
 from reconciler.settings.forge import Forge, load_forge
 
-PLAN_WORKFLOW = "reconciler-plan.yml"
 _LOCK_WAIT = "1800"
+_MEANS = {
+    1: "the declarations or the settings have errors, or something failed before anything was looked at",
+    6: "the lock is held",
+    7: "too little could be read",
+    64: "wrong usage",
+}
+"""What an exit code without a plan or report means, for a person in a pull request."""
+_ALLOWED_BY = (
+    "<sub>An objection is allowed by <code>allow:</code> in the declaration, reviewed here like everything else, or by "
+    "name where somebody starts the apply job by hand (<code>RECONCILER_ALLOW</code>).</sub>"
+)
 
 
 @click.group()
@@ -35,8 +45,11 @@ def ci() -> None:
 def ci_validate(common: Common) -> int:
     """Validate with annotations on the lines. Needs no secret and no network, so it runs for forks too."""
     code = _run("validate", "--output", "github")
-    if load_forge().from_fork:
-        common.say("a request from a fork: validated only; nobody plans it until it is on a branch of this repository")
+    forge = load_forge()
+    if forge.from_fork:
+        text = "a request from a fork: validated only; nobody plans it until it is on a branch of this repository"
+        common.say(text)
+        _append(forge, f"{text.capitalize()}.\n")
     return code
 
 
@@ -46,14 +59,18 @@ def ci_validate(common: Common) -> int:
 @common
 def ci_plan(out: Path, base: str | None, common: Common) -> int:
     """Plan; then a comment, a job summary and annotations. Ends with the plan's own exit code."""
-    out.unlink(missing_ok=True)
-    code = _run("plan", "--out", str(out), "--output", "text", "--output", f"html={out.with_suffix('.html')}")
+    page = out.with_suffix(".html")
+    _forget(out, page)
+    code = _run("plan", "--out", str(out), "--output", "text")
     forge = load_forge()
     view = _plan_view(out, forge, base, common)
     if view is not None:
+        write_file(page, formats.render(view, "html"))
         if forge.kind == "github":
             click.echo(workflow_commands.render(view), nl=False)
-        _summarise(forge, view, common)
+        _summarise(forge, view)
+    else:
+        _append(forge, f"**The plan failed (exit {code}): {_MEANS.get(code, 'see the log')}.**\n")
     _told(lambda: _comment(forge, view, code, common), "the comment could not be posted", common)
     return code
 
@@ -85,12 +102,12 @@ def summary(file: Path, common: Common) -> int:
     """Write a saved plan, or the Markdown of another report, to the job's summary; to standard output without one."""
     forge = load_forge()
     if file.suffix == ".md":
-        _append(forge, _within_budget(file.read_text(encoding="utf-8", errors="replace")))
+        _append(forge, _within_budget(file.read_text(encoding="utf-8", errors="replace")), show=True)
         return 0
     view = _plan_view(file, forge, None, common)
     if view is None:
         raise ReconcilerError(f"{file} is no plan of ours; no summary was written")
-    _summarise(forge, view, common)
+    _summarise(forge, view, show=True)
     return 0
 
 
@@ -109,12 +126,13 @@ def check(plan_file: Path, common: Common) -> int:
 @common
 def ci_apply(approved: Path, common: Common) -> int:
     """Plan anew on main and carry out what the reviewed plan holds, nothing else; then a summary."""
+    written = Path("apply.md")
+    _forget(written, Path("apply.json"))
     code = _run(
         "apply", "--approved", str(approved), "--lock-timeout", _LOCK_WAIT,
         "--output", "text", "--output", "json=apply.json", "--output", "markdown=apply.md",
     )  # fmt: skip
     forge = load_forge()
-    written = Path("apply.md")
     if written.is_file():
         _append(forge, _within_budget(written.read_text(encoding="utf-8")))
     else:
@@ -129,6 +147,7 @@ def ci_apply(approved: Path, common: Common) -> int:
 @common
 def ci_drift(issues: bool, confirm_after: str, common: Common) -> int:
     """Look for drift; then issues and a job summary. Ends with the exit code of `drift`."""
+    _forget(Path("drift.md"), Path("drift.json"), Path("drift.html"))
     code = _run(
         "drift", "--confirm-after", confirm_after, "--output", "text", "--output", "json=drift.json",
         "--output", "html=drift.html", "--output", "markdown=drift.md",
@@ -136,6 +155,8 @@ def ci_drift(issues: bool, confirm_after: str, common: Common) -> int:
     forge = load_forge()
     if Path("drift.md").is_file():
         _append(forge, _within_budget(Path("drift.md").read_text(encoding="utf-8")))
+    else:
+        _append(forge, f"**Looking for drift failed (exit {code}): {_MEANS.get(code, 'see the log')}.**\n")
     if issues and Path("drift.json").is_file():
         _told(lambda: _settle(forge, Path("drift.json"), common), "not every issue could be kept", common)
     return code
@@ -149,53 +170,14 @@ def drift_issues(file: Path, common: Common) -> int:
     return 0 if _told(lambda: _settle(load_forge(), file, common), "not every issue could be kept", common) else 7
 
 
-@ci.command("find-plan")
-@click.option("--workflow", default=PLAN_WORKFLOW, show_default=True, metavar="FILE", help="The workflow that plans.")
-@common
-def find_plan(workflow: str, common: Common) -> int:
-    """Find the run that planned what this commit merges; its number goes to the step's output `run_id`."""
-    forge = load_forge()
-    with _client(forge) as client:
-        if forge.kind != "github":
-            raise UsageError("find-plan asks GitHub; on GitLab the plan is an artifact of the merge request's pipeline")
-        if forge.number is not None:
-            heads = (client.head_of(forge.number),)
-        elif forge.commit is not None:
-            heads = client.heads_merged_by(forge.commit)
-        else:
-            raise UsageError("neither a pull request nor a commit is known here")
-        found = next((run for head in heads if head and (run := client.run_of(head, workflow)) is not None), None)
-    if found is None:
-        raise ReconcilerError(
-            "no run has planned what this commit merges; nothing was changed",
-            hint="merge by a pull request whose plan job has run, or apply by hand with a saved plan",
-        )
-    if forge.output_file is not None:
-        with forge.output_file.open("a", encoding="utf-8") as opened:
-            opened.write(f"run_id={found}\n")
-    click.echo(str(found))
-    common.say(f"planned by run {found}")
-    return 0
+ci.add_command(find_plan)
+ci.add_command(fetch_plan)
 
 
-@ci.command("fetch-plan")
-@click.option("--job", type=click.IntRange(min=1), required=True, metavar="N", help="The job that planned.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE")
-@common
-def fetch_plan(job: int, out: Path, common: Common) -> int:
-    """Fetch the reviewed plan from a GitLab job (GitHub's own action does it there)."""
-    forge = load_forge()
-    if forge.kind != "gitlab":
-        raise UsageError("fetch-plan asks GitLab; on GitHub use find-plan and actions/download-artifact")
-    with _client(forge) as client:
-        data = client.artifact(job, "plan.json")
-    try:
-        document = saved.parse(data)
-    except saved.Damaged as error:
-        raise ReconcilerError(f"what job {job} kept is no plan: {error}; nothing was changed") from None
-    write_file(out, documents.to_text(document))
-    common.say(f"plan {document['plan_id']} of job {job}")
-    return 0
+def _forget(*files: Path) -> None:
+    """What an earlier job in the same folder left is not this one's."""
+    for it in files:
+        it.unlink(missing_ok=True)
 
 
 def _run(*arguments: str) -> int:
@@ -258,17 +240,19 @@ def _comment(forge: Forge, view: View | None, code: int, common: Common) -> bool
         common.say("a request from a fork: no comment was written, since its job holds no credentials")
         return True
     target = _target(common)
-    with _client(forge) as client:
+    with client_of(forge) as client:
         beginning = commenting.beginning("plan", target)
         if view is None:
             there = commenting.find(client, forge.number, beginning)
             earlier = there.body if there is not None else None
-            body = commenting.failure_body(earlier, "plan", target, code, forge.run_url)
+            why = _MEANS.get(code, "")
+            body = commenting.failure_body(earlier, "plan", target, code, forge.run_url, why)
         else:
             whole = (
                 f"[The job]({forge.run_url}) has all of it." if forge.run_url else "The job's artifact has all of it."
             )
-            body = commenting.body(view, "plan", target, whole=whole)
+            foot = (_ALLOWED_BY,) if any(it.title == "Objections" for it in view.sections) else ()
+            body = commenting.body(view, "plan", target, whole=whole, foot=foot)
         done = commenting.post(client, forge.number, beginning, body)
     common.say(f"comment {done}")
     return True
@@ -292,21 +276,12 @@ def _settle(forge: Forge, file: Path, common: Common) -> bool:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ReconcilerError(f"{file} is no drift report (drift --output json={file})") from None
     files = {it.slug: it.file for it in load_declarations(common.settings(), Clock()).files}
-    with _client(forge) as client:
+    with client_of(forge) as client:
         done = issues.settle(client, document, files, forge.run_url)
     common.say(str(done))
     for text in done.failed:
         click.echo(f"error: {escaped(text)}", err=True)
     return not done.failed
-
-
-@contextlib.contextmanager
-def _client(forge: Forge) -> Iterator[Any]:
-    from reconciler.workflow import commenting
-
-    transport, client = commenting.open_client(forge, Clock())
-    with transport:
-        yield client
 
 
 def _told(act: Callable[[], bool], what: str, common: Common) -> bool:
@@ -321,10 +296,9 @@ def _told(act: Callable[[], bool], what: str, common: Common) -> bool:
         return False
 
 
-def _summarise(forge: Forge, view: View, common: Common) -> None:
-    del common
+def _summarise(forge: Forge, view: View, *, show: bool = False) -> None:
     whole = "The plan is an artifact of this job."
-    _append(forge, markdown.fit(view, markdown.SUMMARY_BYTES, whole=whole).text)
+    _append(forge, markdown.fit(view, markdown.SUMMARY_BYTES, whole=whole).text, show=show)
 
 
 def _within_budget(text: str) -> str:
@@ -334,10 +308,10 @@ def _within_budget(text: str) -> str:
     return f"{first}\n\nToo long for a summary: the job's artifacts hold all of it.\n"
 
 
-def _append(forge: Forge, text: str) -> None:
-    """Onto the job's summary; to standard output where the forge has none."""
+def _append(forge: Forge, text: str, *, show: bool = False) -> None:
+    """Onto the job's summary; where the forge has none, ``show`` it on standard output."""
     if forge.summary_file is None:
-        if forge.kind == "":
+        if show:
             click.echo(text, nl=False)
         return
     try:

@@ -6,11 +6,9 @@ runs for a repository". A pull request's comments are those of the issue of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from reconciler import errors
-from reconciler.clients.forge import MOST_PAGES, PAGE, Comment, Issue, number_of, rows, text_of
+from reconciler.clients.forge import PAGE, Comment, Issue, delete, number_of, pages, rows, text_of, write
 from reconciler.clients.transport import Retry, Transport
 
 BOT = "github-actions[bot]"
@@ -42,23 +40,28 @@ class GitHub:
 
     def comments(self, number: int) -> Iterator[Comment]:
         """Every comment of a pull request, oldest first."""
-        for it in self._pages(f"{self._repo}/issues/{number}/comments", {}):
+        for it in pages(self._transport, f"{self._repo}/issues/{number}/comments"):
             found = number_of(it, "id")
             if found is not None:
                 yield Comment(found, text_of(it, "user", "login"), text_of(it, "body"))
 
     def create_comment(self, number: int, body: str) -> None:
         """A new comment."""
-        self._write("POST", f"{self._repo}/issues/{number}/comments", {"body": body}, Retry.ONCE)
+        write(self._transport, "POST", f"{self._repo}/issues/{number}/comments", {"body": body}, Retry.ONCE)
 
     def edit_comment(self, number: int, comment: int, body: str) -> None:
         """Another text for a comment."""
         del number
-        self._write("PATCH", f"{self._repo}/issues/comments/{comment}", {"body": body}, Retry.SAFE_WRITE)
+        write(self._transport, "PATCH", f"{self._repo}/issues/comments/{comment}", {"body": body}, Retry.SAFE_WRITE)
+
+    def delete_comment(self, number: int, comment: int) -> None:
+        """A comment less."""
+        del number
+        delete(self._transport, f"{self._repo}/issues/comments/{comment}")
 
     def issues(self, label: str) -> Iterator[Issue]:
         """Every issue with a label, closed ones too; pull requests are none."""
-        for it in self._pages(f"{self._repo}/issues", {"labels": label, "state": "all", "direction": "asc"}):
+        for it in pages(self._transport, f"{self._repo}/issues", {"labels": label, "state": "all", "direction": "asc"}):
             number = number_of(it, "number")
             if number is not None and not (isinstance(it, dict) and "pull_request" in it):
                 is_open = text_of(it, "state") == "open"
@@ -66,16 +69,22 @@ class GitHub:
 
     def create_issue(self, title: str, body: str, label: str) -> None:
         """A new issue."""
-        self._write("POST", f"{self._repo}/issues", {"title": title, "body": body, "labels": [label]}, Retry.ONCE)
+        write(
+            self._transport,
+            "POST",
+            f"{self._repo}/issues",
+            {"title": title, "body": body, "labels": [label]},
+            Retry.ONCE,
+        )
 
     def edit_issue(self, number: int, *, body: str, is_open: bool) -> None:
         """Another text for an issue, open or closed."""
         state = {"state": "open"} if is_open else {"state": "closed", "state_reason": "completed"}
-        self._write("PATCH", f"{self._repo}/issues/{number}", {"body": body, **state}, Retry.SAFE_WRITE)
+        write(self._transport, "PATCH", f"{self._repo}/issues/{number}", {"body": body, **state}, Retry.SAFE_WRITE)
 
     def heads_merged_by(self, commit: str) -> tuple[str, ...]:
-        """The heads of the pull requests that ``commit`` merged."""
-        found = self._pages(f"{self._repo}/commits/{commit}/pulls", {})
+        """The heads of the pull requests that ``commit`` merged, or that it is a part of."""
+        found = pages(self._transport, f"{self._repo}/commits/{commit}/pulls")
         return tuple(text_of(it, "head", "sha") for it in found if text_of(it, "merged_at"))
 
     def head_of(self, number: int) -> str:
@@ -85,23 +94,17 @@ class GitHub:
         )
 
     def run_of(self, head: str, workflow: str) -> int | None:
-        """The newest run for a pull request's head of the workflow whose file has this name."""
+        """The newest run for a pull request's head of the workflow whose file has this name, if it was not cancelled.
+
+        A run that failed counts: a plan of which a business could not be read ends so, and is a plan.
+        """
         params = [("head_sha", head), ("event", "pull_request"), ("status", "completed"), ("per_page", str(PAGE))]
         document = self._transport.send("GET", f"{self._repo}/actions/runs", params=params, endpoint="runs").json()
         listed = rows(document.get("workflow_runs")) if isinstance(document, dict) else []
-        mine = [it for it in listed if text_of(it, "path").partition("@")[0].rpartition("/")[2] == workflow]
+        mine = [
+            it
+            for it in listed
+            if text_of(it, "path").partition("@")[0].rpartition("/")[2] == workflow
+            and text_of(it, "conclusion") not in ("cancelled", "skipped")
+        ]
         return max((found for it in mine if (found := number_of(it, "id")) is not None), default=None)
-
-    def _pages(self, path: str, params: Mapping[str, str]) -> Iterator[Any]:
-        for page in range(1, MOST_PAGES + 1):
-            query = [*params.items(), ("per_page", str(PAGE)), ("page", str(page))]
-            value = self._transport.send("GET", path, params=query, endpoint=f"GET {path}").json()
-            if not isinstance(value, list):
-                msg = f"GET {path}: the answer is no list"
-                raise errors.Garbage(msg, method="GET", path=path)
-            yield from value
-            if len(value) < PAGE:
-                return
-
-    def _write(self, method: str, path: str, body: Mapping[str, Any], retry: Retry) -> None:
-        self._transport.send(method, path, json_body=body, retry=retry, endpoint=f"{method} {path}")

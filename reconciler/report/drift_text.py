@@ -151,10 +151,8 @@ def _causes(report: Report, colour: bool) -> list[str]:
 
 
 def _business(one: BusinessDrift, now: datetime, colour: bool) -> list[str]:
-    shown = [
-        it for it in one.findings if it.kind not in ("unverified", "unreadable") or it.object.startswith("nextech:")
-    ]
-    counts = Counter((it.kind, it.note) for it in one.findings if it not in shown)
+    shown = [it for it in one.findings if not is_counted(it)]
+    counts = Counter((it.kind, it.note) for it in one.findings if is_counted(it))
     if not shown and not counts:
         return []
     lines = [f"{_bold(inert(one.slug), colour)}  {escaped(one.file) or one.business}"]
@@ -166,6 +164,11 @@ def _business(one: BusinessDrift, now: datetime, colour: bool) -> list[str]:
     if any(it.is_drift for it in shown):
         lines += [f"    {it}" for it in to_live(one)]
     return [*lines, ""]
+
+
+def is_counted(it: Finding) -> bool:
+    """Is it one of many alike, of which the number says enough?"""
+    return it.kind in ("unverified", "unreadable") and not it.object.startswith("nextech:")
 
 
 def _only_unseen(one: BusinessDrift) -> bool:

@@ -107,12 +107,8 @@ def _drift_group(one: BusinessDrift, now: datetime) -> Group:
     name, file = shown(one.slug), shown(one.file or str(one.business))
     if one.unreadable:
         return Group(name, file, ())
-    hidden = Counter(
-        (it.kind, it.note)
-        for it in one.findings
-        if it.kind in ("unverified", "unreadable") and not it.object.startswith("nextech:")
-    )
-    seen = [it for it in one.findings if (it.kind, it.note) not in hidden]
+    hidden = Counter((it.kind, it.note) for it in one.findings if drift_text.is_counted(it))
+    seen = [it for it in one.findings if not drift_text.is_counted(it)]
     lines = [
         shown(f"{counted(number, 'field')} {kind}{': ' + note if note else ''}")
         for (kind, note), number in sorted(hidden.items())

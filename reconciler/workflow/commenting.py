@@ -23,31 +23,45 @@ REQUESTS_PER_SECOND = 5.0
 def post(client: forge.Client, number: int, beginning: str, body: str) -> Done:
     """Make ``body`` the one comment of ours that begins with ``beginning`` (a marker, without its end).
 
-    A comment that somebody else wrote is never taken for ours, whatever it begins with; a second one of ours, left by a
-    run that nobody heard of, is left alone: the first is the one. Raises errors.RemoteError.
+    A comment that somebody else wrote is never taken for ours, whatever it begins with. Of several of ours, left by two
+    jobs that ran at once or by one that nobody heard of, the first is kept and the others are deleted: whoever creates
+    one looks again, so that also two who look at the same moment end with one. Raises errors.RemoteError.
     """
-    found = find(client, number, beginning)
-    if found is None:
+    found = find_all(client, number, beginning)
+    if not found:
         try:
             client.create_comment(number, body)
         except errors.Unknown:
-            found = find(client, number, beginning)  # made after all?
-            if found is None:
+            found = find_all(client, number, beginning)  # made after all?
+            if not found:
                 raise
+        else:
+            found = find_all(client, number, beginning)
+        _keep_first(client, number, found, body)
         return "created"
-    if same(found.body, body):
-        return "unchanged"
-    client.edit_comment(number, found.id, body)
-    return "edited"
+    return _keep_first(client, number, found, body)
+
+
+def _keep_first(client: forge.Client, number: int, found: list[forge.Comment], body: str) -> Done:
+    done: Done = "unchanged"
+    if found and not same(found[0].body, body):
+        client.edit_comment(number, found[0].id, body)
+        done = "edited"
+    for it in found[1:]:
+        client.delete_comment(number, it.id)
+    return done
 
 
 def find(client: forge.Client, number: int, beginning: str) -> forge.Comment | None:
     """Our comment, or None."""
+    return next(iter(find_all(client, number, beginning)), None)
+
+
+def find_all(client: forge.Client, number: int, beginning: str) -> list[forge.Comment]:
+    """Every comment of ours that begins so, oldest first."""
     author = client.author()
-    for it in client.comments(number):
-        if it.author == author and it.body.lstrip().startswith(beginning):
-            return it
-    return None
+    found = [it for it in client.comments(number) if it.author == author and it.body.lstrip().startswith(beginning)]
+    return sorted(found, key=lambda it: it.id)
 
 
 def same(one: str, other: str) -> bool:
@@ -66,7 +80,7 @@ def body(view: View, kind: str, target: str, *, whole: str = "", foot: tuple[str
     return markdown.fit(view, markdown.COMMENT_BYTES, head=(marker,), foot=foot, whole=whole).text
 
 
-def failure_body(earlier: str | None, kind: str, target: str, code: int, run_url: str | None) -> str:
+def failure_body(earlier: str | None, kind: str, target: str, code: int, run_url: str | None, why: str = "") -> str:
     """A comment that says that the run failed, with what the last good one said kept below while there is room."""
     marker = markdown.marker(comment=kind, target=target, v="1", digest="failed")
     link = f" [The job]({run_url}) says why." if run_url else " The job's log says why."
@@ -74,7 +88,7 @@ def failure_body(earlier: str | None, kind: str, target: str, code: int, run_url
         marker,
         FAILED_FROM,
         "> [!CAUTION]",
-        f"> **The {kind} failed (exit {code}): nothing here is current.**{link}",
+        f"> **The {kind} failed (exit {code}): nothing here is current.**{f' {why.capitalize()}.' if why else ''}{link}",
         FAILED_TO,
         "",
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from reconciler.errors import RemoteError
 from reconciler.report import markdown
 from reconciler.report.plan_text import value
 from reconciler.report.problems import escaped
-from reconciler.report.view import cut
+from reconciler.report.view import counted, cut
 from reconciler.workflow.commenting import same
 
 LABEL = "reconciler-drift"
@@ -76,7 +77,7 @@ def wanted(document: Mapping[str, Any], files: Mapping[str, str]) -> tuple[Wante
             for slug, it in them:
                 alone[slug].append(it)
     found = [_of_cause(key, them) for key, them in sorted(shared.items())]
-    found += [_of_business(slug, them, files.get(slug, "PATH")) for slug, them in sorted(alone.items())]
+    found += [_of_business(slug, them, files.get(slug)) for slug, them in sorted(alone.items())]
     return tuple(found)
 
 
@@ -92,17 +93,26 @@ def settle(client: forge.Client, document: Mapping[str, Any], files: Mapping[str
     done = Done()
     author = client.author()
     there: dict[str, forge.Issue] = {}
-    for it in client.issues(LABEL):
+    twice: list[forge.Issue] = []
+    for it in sorted(client.issues(LABEL), key=lambda one: one.number):
         key = _key_of(it.body)
-        if key and it.author == author and key not in there:
-            there[key] = it
+        if key and it.author == author:
+            if key in there:
+                twice.append(it)
+            else:
+                there[key] = it
     due = wanted(document, files)
     for one in due:
         _one(client, there.pop(one.key, None), one, done)
+    # Two jobs at once, or an answer that got lost, may have left a second one: the first is the one.
+    for left in twice:
+        if left.is_open:
+            _close(client, left, "Another issue, older than this one, says the same.", done)
     if not unread(document):
+        link = f" ([the job]({run_url}))" if run_url else ""
         for left in there.values():
             if left.is_open:
-                _close(client, left, run_url, done)
+                _close(client, left, f"Nothing of this differs any more{link}.", done)
     return done
 
 
@@ -126,11 +136,10 @@ def _one(client: forge.Client, there: forge.Issue | None, one: Wanted, done: Don
         done.failed.append(f"{one.title}: {error.message}")
 
 
-def _close(client: forge.Client, it: forge.Issue, run_url: str | None, done: Done) -> None:
+def _close(client: forge.Client, it: forge.Issue, words: str, done: Done) -> None:
     first, _, _ = it.body.replace("\r\n", "\n").partition("\n")
-    link = f" ([the job]({run_url}))" if run_url else ""
     try:
-        client.edit_issue(it.number, body=f"{first}\n\nNothing of this differs any more{link}.\n", is_open=False)
+        client.edit_issue(it.number, body=f"{first}\n\n{words}\n", is_open=False)
         done.closed += 1
     except RemoteError as error:
         done.failed.append(f"closing {it.number}: {error.message}")
@@ -147,19 +156,23 @@ def _cause(it: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     return (kind, str(it["path"]), str(it["class"]), json.dumps(it["declared"]), json.dumps(it["live"]))
 
 
-def _of_business(slug: str, them: list[dict[str, Any]], file: str) -> Wanted:
+def _of_business(slug: str, them: list[dict[str, Any]], file: str | None) -> Wanted:
     marker = markdown.marker(drift="business", slug=slug)
     rows = [("", it) for it in sorted(them, key=lambda it: (str(it["object"]), str(it["path"])))]
-    commands = (
-        "Make the live state match git:",
-        "",
-        *_fenced(f"reconciler plan --out plan.json {escaped(file)}", "reconciler apply plan.json"),
-        "",
-        "Or make git match the live state, or agree with it for a while:",
-        "",
-        *_fenced(f"reconciler drift {escaped(file)}", f"reconciler accept {slug} --path PATH --reason TEXT --until DATE --by NAME"),
-    )  # fmt: skip
-    return Wanted(marker, _title(f"Drift: {slug}"), _body(marker, rows, commands))
+    where = markdown.code(file) if file is not None else "what was declared; its file is gone"
+    lead = f"{counted(len(rows), 'difference')} between what is live and {where}."
+    commands = ["", "Make the live state match git:", ""]
+    if file is None:
+        commands[1] = "Restore the file, or let go of the business:"
+        commands += _fenced(f"reconciler forget {slug}")
+    else:
+        path = shlex.quote(escaped(file))
+        commands += _fenced(f"reconciler plan --out plan.json {path}", "reconciler apply plan.json")
+        commands += ["", "Or make git match the live state, or agree with it for a while:", ""]
+        commands += _fenced(
+            f"reconciler drift {path}", f"reconciler accept {slug} --path PATH --reason TEXT --until DATE --by NAME"
+        )
+    return Wanted(marker, _title(f"Drift: {slug}"), _body(marker, rows, (lead,), commands))
 
 
 def _of_cause(key: tuple[str, str, str, str, str], them: list[tuple[str, dict[str, Any]]]) -> Wanted:
@@ -182,14 +195,22 @@ def _fenced(*lines: str) -> Iterable[str]:
     return ("```sh", *lines, "```")
 
 
-def _body(marker: str, rows: list[tuple[str, dict[str, Any]]], words: Iterable[str]) -> str:
-    lines = [marker, "", *words, ""]
-    table = ["| business | object | field | class | declared | live | since |"]
-    table.append("| --- | --- | --- | --- | --- | --- | --- |")
-    size = len("\n".join([*lines, *table]).encode()) + 400
+def _body(marker: str, rows: list[tuple[str, dict[str, Any]]], lead: Iterable[str], foot: Iterable[str] = ()) -> str:
+    """What differs, then what to do about it. A column of businesses only where there are several."""
+    lines, foot = [marker, "", *lead, ""], list(foot)
+    names = ["object", "field", "class", "declared", "live", "since"]
+    if any(slug for slug, _ in rows):
+        names.insert(0, "business")
+    table = [f"| {' | '.join(names)} |", f"| {' | '.join('---' for _ in names)} |"]
+    size = len("\n".join([*lines, *table, *foot]).encode()) + 400
     shown = 0
     for slug, it in rows[:MOST_ROWS]:
-        cells = [slug, str(it["object"]), str(it["path"]), str(it["class"]).replace("_", " ")]
+        cells = [
+            *([slug] if len(names) == 7 else ()),
+            str(it["object"]),
+            str(it["path"]),
+            str(it["class"]).replace("_", " "),
+        ]
         cells += [value(it["declared"]), value(it["live"]), str(it["first_seen"] or "")]
         row = f"| {' | '.join(markdown.code(cell) for cell in cells)} |"
         size += len(row.encode()) + 1
@@ -199,4 +220,4 @@ def _body(marker: str, rows: list[tuple[str, dict[str, Any]]], words: Iterable[s
         shown += 1
     if shown < len(rows):
         table += ["", f"and {len(rows) - shown:,} more"]
-    return "\n".join([*lines, *table]) + "\n"
+    return "\n".join([*lines, *table, *foot]) + "\n"

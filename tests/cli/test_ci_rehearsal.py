@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -126,7 +128,9 @@ def test_from_branch_to_merge_to_drift(repository: Repository) -> None:
     assert "location.name" in outside
     assert "::notice title=Plan for" in planned.stdout
     assert (it.folder / "summary.md").read_text().startswith("### Plan for")
-    assert (it.folder / "plan.html").read_text().startswith("<!doctype html>")
+    page = (it.folder / "plan.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "<h2>Already on main and not applied: 1 change</h2>" in page
 
     again = it.run("ci", "plan", code=0, **PULL)
     assert "comment unchanged" in again.stderr
@@ -199,20 +203,143 @@ def test_a_plan_that_fails_is_a_comment_too_and_keeps_the_last_good_one(reposito
     it.edit("source: nextech", "source: nexttech")
     it.run("ci", "plan", code=1, **PULL)
     (comment,) = it.forge.comments
-    assert "> **The plan failed (exit 1): nothing here is current.** [The job](" in comment["body"]
+    assert "> **The plan failed (exit 1): nothing here is current.** The declarations or the settings have" in comment["body"]
+    assert "was looked at. [The job](https://github.com/example/integrations/actions/runs/77) says why." in comment["body"]
     assert "The last plan that succeeded:" in comment["body"]
     assert "Consultation" in comment["body"]
     it.edit("source: nexttech", "source: nextech")
     it.run("ci", "plan", code=0, **PULL)
     assert "failed" not in comment["body"]
 
+    summary = (it.folder / "summary.md").read_text()
+    assert "**The plan failed (exit 1): the declarations or the settings have errors" in summary
 
-def test_a_request_that_edits_hosts_sends_no_credential_there(repository: Repository) -> None:
+
+BAD_SETTINGS = {
+    "birdeye:\n  url: https://evil.example.com\n": "leads to the host evil.example.com, which is not allowed",
+    "nextech:\n  url: https://evil.example.com\n": "leads to the host evil.example.com, which is not allowed",
+    "nextech:\n  token_url: https://evil.example.com\n": "leads to the host evil.example.com, which is not allowed",
+    "practice_plus:\n  url: https://evil.example.com\n": "leads to the host evil.example.com, which is not allowed",
+    "contacts:\n  url: https://evil.example.com\n": "leads to the host evil.example.com, which is not allowed",
+    "notices: [https://evil.example.com/hook]\n": "leads to the host evil.example.com, which is not allowed",
+    "allowed_hosts: [evil.example.com]\n": "allowed_hosts",
+    "secrets_root: /etc\n": "secrets_root",
+    "proxy: http://evil.example.com\n": "proxy",
+    "ca_bundle: x.pem\n": "ca_bundle",
+    "birdeye:\n  token: abc\n": "token",
+}
+
+
+def test_a_request_that_edits_settings_chooses_neither_host_nor_root_nor_token(repository: Repository) -> None:
     it = repository
-    (it.folder / "reconciler.yaml").write_text("birdeye:\n  url: https://evil.example.com\n")
-    settings = {"RECONCILER_BIRDEYE_URL": ""}
-    done = it.run("ci", "plan", code=1, **PULL, **settings)
-    assert "leads to the host evil.example.com, which is not allowed" in done.stderr
+    names = ("BIRDEYE_URL", "NEXTECH_URL", "NEXTECH_TOKEN_URL", "PRACTICE_PLUS_URL", "CONTACTS_URL")
+    for text, said in BAD_SETTINGS.items():
+        (it.folder / "reconciler.yaml").write_text(text)
+        done = it.run("ci", "plan", code=1, **PULL, **{f"RECONCILER_{name}": "" for name in names})
+        assert said in done.stderr, text
+
+
+def test_a_request_that_edits_the_names_of_secrets_reads_nothing_else(repository: Repository) -> None:
+    it = repository
+    before = "env:RECONCILER_SECRET_EXAMPLE_SKIN_GROUP_PRACTICE_ID"
+    for after in (
+        "env:GITHUB_TOKEN", "env:RECONCILER_BIRDEYE_TOKEN", "env:HOME", "file:/etc/passwd#x", "file:../../x.yaml#y",
+        "00000000-0000-4000-8000-000000000002",
+    ):  # fmt: skip
+        it.edit(f"practice_id: {before}", f"practice_id: {after}")
+        done = it.run("ci", "plan", code=1, **PULL)
+        assert "practice_id" in done.stderr
+        (comment,) = it.forge.comments
+        assert "**The plan failed (exit 1): nothing here is current.**" in comment["body"]
+        it.edit(f"practice_id: {after}", f"practice_id: {before}")
+
+
+def test_what_guards_the_repository_is_told_on_the_first_screen_when_a_request_edits_it(repository: Repository) -> None:
+    it = repository
+    it.git("switch", "-q", "-c", "request")
+    it.edit("Procedure", "Consultation")
+    (it.folder / ".github" / "workflows").mkdir(parents=True)
+    (it.folder / ".github" / "workflows" / "reconciler-plan.yml").write_text("on: push\n")
+    (it.folder / "reconciler.yaml").write_text("declarations: integrations\nmax_contacts_per_run: 4000\n")
+    it.git("add", ".github")
+    it.commit("Edit what guards")
+    it.run("ci", "plan", code=0, **PULL)
+    body = it.forge.comments[0]["body"]
+    assert "> **Edits what guards this repository (2)**" in body
+    assert "> - <code>.github/workflows/reconciler-plan.yml</code>" in body
+    assert body.index("Edits what guards") < body.index("#### This pull request")
+    assert "An objection is allowed by <code>allow:</code>" in body
+
+
+def test_a_forge_that_cannot_be_reached_or_asks_to_wait_for_an_hour_changes_no_exit_code(
+    repository: Repository,
+) -> None:
+    it = repository
+    it.edit("Procedure", "Consultation")
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        nobody = f"http://127.0.0.1:{held.getsockname()[1]}"
+    done = it.run("ci", "plan", "--out", "one.json", code=0, GITHUB_API_URL=nobody, **PULL)
+    assert "error: the comment could not be posted: " in done.stderr
+    it.forge.faults.answers = {"POST": [(429, {"Retry-After": "3600"})] * 9}
+    start = time.monotonic()
+    done = it.run("ci", "plan", "--out", "one.json", code=0, **PULL)
+    assert "error: the comment could not be posted: " in done.stderr
+    assert time.monotonic() - start < 20
+    assert (it.folder / "one.json").is_file()
+
+
+def test_what_an_earlier_job_left_in_the_folder_is_not_taken_for_this_ones(repository: Repository) -> None:
+    it = repository
+    it.rename_location("Oncology")
+    it.run("ci", "drift", "--confirm-after", "0", code=2)
+    it.run("plan", "--out", "reviewed.json", code=0)
+    it.run("ci", "apply", "--approved", "reviewed.json", code=3)
+    (it.folder / "summary.md").unlink()
+    (it.folder / "reconciler.yaml").write_text("nothing: known\n")
+    it.run("ci", "drift", "--confirm-after", "0", code=1)
+    it.run("ci", "apply", "--approved", "reviewed.json", code=1)
+    assert len(it.forge.issues) == 1
+    summary = (it.folder / "summary.md").read_text()
+    assert summary.startswith("**Looking for drift failed (exit 1): ")
+    assert "**The apply ended with exit code 1 and changed nothing" in summary
+    assert not (it.folder / "drift.json").exists()
+
+
+def test_on_gitlab_the_apply_job_finds_the_reviewed_plan_by_itself(repository: Repository) -> None:
+    it = repository
+    it.forge.kind = "gitlab"
+    nothing = dict.fromkeys((name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN", "GITHUB_STEP_SUMMARY")), "")
+    job = {**nothing, "CI_API_V4_URL": it.forge.url, "CI_PROJECT_ID": "42", "GITLAB_TOKEN": "token-of-the-job"}
+    it.git("switch", "-q", "-c", "request")
+    it.edit("Procedure", "Consultation")
+    it.commit("Consultations instead of procedures")
+    base = it.git("rev-parse", "main")
+    planned = it.run(
+        "ci", "plan", code=0, CI_MERGE_REQUEST_IID="5", CI_MERGE_REQUEST_SOURCE_PROJECT_ID="42",
+        CI_MERGE_REQUEST_DIFF_BASE_SHA=base, **job,
+    )  # fmt: skip
+    assert "comment created" in planned.stderr
+    assert it.forge.writes == ["POST /projects/42/merge_requests/5/notes"]
+    assert "#### This pull request: " in it.forge.comments[0]["body"]
+    it.git("switch", "-q", "main")
+    it.git("merge", "-q", "--no-ff", "-m", "Merge the request", "request")
+    commit = it.git("rev-parse", "HEAD")
+    nobody = it.run("ci", "fetch-plan", "--out", "reviewed.json", code=1, CI_COMMIT_SHA=commit, **job)
+    assert "no job has planned what this commit merges; nothing was changed" in nobody.stderr
+    it.forge.pulls[commit] = [{"iid": 5, "state": "merged", "merge_commit_sha": commit}]
+    it.forge.requests[5] = {"iid": 5, "head_pipeline": {"id": 70}}
+    it.forge.pipelines[70] = [{"id": 11, "name": "reconciler-plan", "status": "success"}]
+    it.forge.artifacts[11] = (it.folder / "plan.json").read_bytes()
+    it.forge.artifacts[12] = b"{}"
+    found = it.run("ci", "fetch-plan", "--out", "reviewed.json", code=0, CI_COMMIT_SHA=commit, **job)
+    assert "of job 11" in found.stderr
+    assert it.run("ci", "find-plan", code=0, CI_COMMIT_SHA=commit, **job).stdout == "11\n"
+    by_hand = it.run(
+        "ci", "fetch-plan", "--out", "other.json", code=1, CI_COMMIT_SHA=commit, RECONCILER_PLAN_JOB="12", **job
+    )
+    assert "what job 12 kept is no plan" in by_hand.stderr
+    allow = "filter-widened:example-skin-group"
+    it.run("ci", "apply", "--approved", "reviewed.json", code=0, RECONCILER_ALLOW=allow, **job)
 
 
 def test_validate_runs_for_a_fork_without_any_secret(repository: Repository) -> None:

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,7 +22,7 @@ from reconciler.core.phi import Phi
 from reconciler.core.plan import Plan
 from reconciler.core.sync_report import LocationReport, SyncReport
 from reconciler.report import annotations as commands_of
-from reconciler.report import documents, formats, html, junit, markdown, sarif, view, view_other, view_plan
+from reconciler.report import documents, formats, html, junit, markdown, plan_text, sarif, view, view_other, view_plan
 from reconciler.report.html_style import STYLE
 from tests import reviewing
 
@@ -278,6 +279,18 @@ def test_the_longest_hostile_texts_do_not_push_out_the_counts() -> None:
     assert len(fitted.text.encode()) <= 60_000
     assert "| **1** | **1** | **1** |" in fitted.text
     assert "> **Deactivations (100)**" in fitted.text
+
+
+def test_fifty_thousand_changes_are_rendered_within_five_seconds_in_each_format() -> None:
+    plan = reviewing.plan(50_000)
+    shown = view_of(plan)
+    for render in (
+        lambda: plan_text.render_plan(documents.view_of_plan(plan)),
+        *(lambda form=form: formats.render(shown, form) for form in formats.FORMS),
+    ):
+        start = time.process_time()
+        assert render()
+        assert time.process_time() - start < 5.0
 
 
 def test_a_job_summary_has_room_for_what_a_comment_leaves_out() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,6 +71,41 @@ def test_our_comment_is_found_on_a_later_page_and_an_imitation_is_left_alone(the
     assert ours["body"] == body_of(5)
     assert imitation["body"] == body_of(1)
     assert "other.example.com" in other["body"]
+
+
+def test_of_two_comments_of_ours_the_first_is_kept(there: FakeForge) -> None:
+    first, second = there.add_comment(body_of(1)), there.add_comment(body_of(2))
+    person = there.add_comment("a word", "somebody")
+    with client_of(there) as client:
+        assert commenting.post(client, 7, BEGINNING, body_of(3)) == "edited"
+        assert commenting.post(client, 7, BEGINNING, body_of(3)) == "unchanged"
+    assert second not in there.comments
+    assert there.comments == [first, person]
+    assert first["body"] == body_of(3)
+
+
+def test_a_job_that_another_one_overtakes_leaves_one_comment_with_what_it_says(there: FakeForge) -> None:
+    there.meanwhile = [body_of(2)]
+    with client_of(there) as client:
+        assert commenting.post(client, 7, BEGINNING, body_of(3)) == "created"
+    assert [it["body"] for it in there.comments] == [body_of(3)]
+
+
+def test_two_jobs_at_once_leave_one_comment(there: FakeForge) -> None:
+    for _ in range(10):
+        there.comments.clear()
+        start = threading.Barrier(2)
+
+        def job(size: int, start: threading.Barrier = start) -> str:
+            with client_of(there) as client:
+                start.wait(5)
+                return commenting.post(client, 7, BEGINNING, body_of(size))
+
+        with ThreadPoolExecutor(2) as pool:
+            done = list(pool.map(job, (2, 3)))
+        assert set(done) <= {"created", "edited"}
+        assert len(there.comments) == 1
+        assert there.comments[0]["body"] in (body_of(2), body_of(3))
 
 
 def view() -> Any:
@@ -158,6 +195,48 @@ def test_an_issue_is_made_left_alone_edited_closed_and_reopened(there: FakeForge
     assert "reconciler accept a --path PATH" in text
 
 
+def test_a_second_issue_of_ours_for_the_same_business_is_closed(there: FakeForge) -> None:
+    settle(there, document("a"))
+    text = there.issues[0]["body" if there.kind == "github" else "description"]
+    there.add_issue({"title": "Drift: a", ("body" if there.kind == "github" else "description"): text})
+    assert settle(there, document("a")) == "drift issues: 0 created, 0 edited, 0 reopened, 1 closed, 1 unchanged"
+    assert [it["state"] in ("open", "opened") for it in there.issues] == [True, False]
+    assert "0 closed, 1 unchanged" in settle(there, document("a"))
+
+
+def test_an_issue_says_what_differs_and_what_ends_it(there: FakeForge) -> None:
+    settle(there, document("a", "b"))
+    first, second = (it["body" if there.kind == "github" else "description"] for it in there.issues)
+    assert (
+        first
+        == """\
+<!-- reconciler drift=business slug=a -->
+
+1 difference between what is live and <code>integrations/a.yaml</code>.
+
+| object | field | class | declared | live | since |
+| --- | --- | --- | --- | --- | --- |
+| <code>group</code> | <code>properties.appointment.types</code> | <code>changed outside</code> | <code>Procedure&#124;Surgery</code> | <code>Procedure0</code> | <code>2026-11-21T05:00:00Z</code> |
+
+Make the live state match git:
+
+```sh
+reconciler plan --out plan.json integrations/a.yaml
+reconciler apply plan.json
+```
+
+Or make git match the live state, or agree with it for a while:
+
+```sh
+reconciler drift integrations/a.yaml
+reconciler accept a --path PATH --reason TEXT --until DATE --by NAME
+```
+"""
+    )
+    assert "what was declared; its file is gone." in second
+    assert "reconciler forget b" in second
+
+
 def test_one_difference_in_many_businesses_is_one_issue(there: FakeForge) -> None:
     assert "1 created" in settle(there, document("a", "b", "c", "d"))
     (issue,) = there.issues
@@ -203,13 +282,39 @@ def test_a_token_never_goes_to_a_host_that_is_not_allowed(url: str) -> None:
         load_forge({"GITHUB_REPOSITORY": "a/../b"})
 
 
+def test_the_job_that_planned_a_merge_is_the_newest_that_succeeded_for_its_head() -> None:
+    commit = "c" * 40
+    with forge("gitlab") as it:
+        it.pulls[commit] = [
+            {"iid": 4, "state": "merged", "merge_commit_sha": "d" * 40, "squash_commit_sha": None, "sha": "e" * 40},
+            {"iid": 5, "state": "merged", "merge_commit_sha": None, "squash_commit_sha": commit, "sha": "f" * 40},
+            {"iid": 6, "state": "opened", "merge_commit_sha": None, "squash_commit_sha": None, "sha": commit},
+        ]
+        it.requests = {5: {"iid": 5, "head_pipeline": {"id": 70}}, 9: {"iid": 9, "head_pipeline": None}}
+        it.pipelines[70] = [
+            {"id": 1, "name": "reconciler-plan", "status": "success"},
+            {"id": 3, "name": "reconciler-plan", "status": "success"},
+            {"id": 4, "name": "reconciler-plan", "status": "failed"},
+            {"id": 8, "name": "reconciler-validate", "status": "success"},
+        ]
+        it.artifacts[3] = b"{}"
+        with connected(it.url, headers=gitlab.headers("t")) as transport:
+            client = gitlab.GitLab(transport, "42")
+            assert client.merged_by(commit) == (5,)
+            assert client.plan_job(5, "reconciler-plan") == 3
+            assert client.plan_job(5, "another") is None
+            assert client.plan_job(9, "reconciler-plan") is None
+            assert client.artifact(3, "plan.json") == b"{}"
+
+
 def test_the_run_that_planned_a_merge_is_the_newest_of_its_head() -> None:
     with forge() as it:
         it.pulls["c" * 40] = [{"merged_at": "2026", "head": {"sha": "h1"}}, {"merged_at": None, "head": {"sha": "h2"}}]
         path = ".github/workflows/reconciler-plan.yml"
         it.runs = [
             {"id": 5, "path": path, "head_sha": "h1"},
-            {"id": 8, "path": path, "head_sha": "h1"},
+            {"id": 8, "path": path, "head_sha": "h1", "conclusion": "failure"},
+            {"id": 9, "path": path, "head_sha": "h1", "conclusion": "cancelled"},
             {"id": 9, "path": ".github/workflows/other.yml", "head_sha": "h1"},
         ]
         with connected(it.url, headers=github.headers("t")) as transport:
