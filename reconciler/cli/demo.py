@@ -18,6 +18,7 @@ from reconciler.cli.console import use_colour
 from reconciler.cli.options import Common, common
 from reconciler.sandbox import changes
 from reconciler.sandbox.options import SandboxOptions
+from reconciler.sandbox.practices import EYE_EAST, EYE_WEST
 from reconciler.sandbox.server import Server, serve, variables
 
 SAMPLES = Path(__file__).parents[2] / "integrations"
@@ -89,6 +90,8 @@ def demo(folder: Path | None, common: Common) -> int:
         raise click.UsageError(f"{where} holds an earlier demo; give another --folder")
     shutil.copytree(SAMPLES, where / "integrations")
     with serve(SandboxOptions(dialect="rich")) as server:
+        # Two small practices: Birdeye is told of each of their appointments, and nobody should wait for a thousand.
+        server.app.emr.options.visits_by_practice.update({EYE_EAST: 4, EYE_WEST: 4})
         story = Story(server, where)
         tell(story, server)
         demo_sync.tell(story, server)
