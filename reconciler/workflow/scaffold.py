@@ -36,6 +36,8 @@ class Piece:
     path: str
     text: Callable[[Choices], str]
     wanted: Callable[[Choices], bool] = lambda choices: True
+    runs: bool = False
+    """A program: whoever may read it may run it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,8 @@ def init(folder: Path, choices: Choices, *, force: bool) -> tuple[tuple[str, ...
             kept.append(name)
             continue
         authoring.write(path, piece.text(choices), new=not there)
+        if piece.runs:
+            path.chmod(path.stat().st_mode | 0o111)
         written.append(name)
     return tuple(written), tuple(kept)
 
@@ -198,8 +202,17 @@ def _gitignore(choices: Choices) -> str:
     return """\
 # The local store and its keys
 .reconciler/
-# Saved plans
+# Plans and reports
 *.plan.json
+/plan.json
+/plan.html
+/reviewed.json
+/apply.json
+/apply.md
+/drift.json
+/drift.html
+/drift.md
+/validate.xml
 # Secrets
 .env
 .env.*
@@ -220,6 +233,24 @@ Nextech to Birdeye, one file for each practice, in `{choices.declarations}/`.
 
 Secrets never stand in a file: a declaration holds a reference, such as
 `env:{variable_for("example-practice")}`.
+
+## Jobs
+
+A request is validated and planned, the plan is one comment that stays current; after the merge what was reviewed is
+applied, nothing else; every night drift is looked for. `.github/workflows/` holds the jobs for GitHub,
+`ci/reconciler.gitlab-ci.yml` for GitLab, `ci/reconciler.sh` for any other service; delete what is not yours. Once:
+
+1. Put a runner of your own inside the network of Birdeye's integration API. On GitHub its label goes into the variable
+   `RECONCILER_RUNS_ON`: without it only `validate` runs.
+2. Make a PostgreSQL database that jobs and syncs share (`RECONCILER_STORE`), and a key (`RECONCILER_RECEIPT_KEY`).
+3. Name in the variable `RECONCILER_PACKAGE` what pip installs, pinned.
+4. Make the environments `reconciler-plan`, with credentials that only read, and `reconciler-apply`, with those that
+   write, for the main branch alone and with reviewers. The files name every variable and secret.
+5. Rename `.github/CODEOWNERS.example`, put your teams in, and protect the main branch: code owners' reviews, the checks
+   `validate` and `plan`.
+6. `pip install pre-commit && pre-commit install`: mistakes are told before they are pushed.
+
+## Editors
 
 Editors that know YAML check and complete declarations by `{schema.FILE_NAME}`; after an upgrade write it anew with
 `reconciler schema --write {schema.FILE_NAME}`.
@@ -253,7 +284,7 @@ TABLE: tuple[Piece, ...] = (
     Piece(".github/pull_request_template.md", _kept("github/pull_request_template.md")),
     Piece(".github/CODEOWNERS.example", _kept("github/CODEOWNERS.example")),
     Piece("ci/reconciler.gitlab-ci.yml", _kept("ci/reconciler.gitlab-ci.yml")),
-    Piece("ci/reconciler.sh", _kept("ci/reconciler.sh")),
+    Piece("ci/reconciler.sh", _kept("ci/reconciler.sh"), runs=True),
     Piece(".pre-commit-config.yaml", _kept("pre-commit-config.yaml")),
 )
 """Every file that ``init`` writes, in the order in which it tells of them; what CI needs is added here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -19,16 +20,26 @@ ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 CHOICES = scaffold.Choices("integrations", example=True, today=date(2026, 11, 24))
 PINS = {
-    "actions/checkout": "11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2",
-    "actions/setup-python": "a26af69be951a213d495a4c3e4e4022e16d87065 # v5.6.0",
-    "actions/upload-artifact": "ea165f8d65b6e75b540449e92b4886f43607fa02 # v4.6.2",
-    "actions/download-artifact": "d3f86a106a0bac45b974a628896c90dbdf5c8093 # v4.3.0",
+    "actions/checkout": "3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1",
+    "actions/setup-python": "5fda3b95a4ea91299a34e894583c3862153e4b97 # v7.0.0",
+    "actions/upload-artifact": "bbbca2ddaa5d8feaa63e36b76fdaad77386f024f # v7.0.0",
+    "actions/download-artifact": "3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c # v8.0.1",
 }
+"""Each looked up in a copy of the action's repository: the commit is the one that the tag names, and runs on Node 24."""
 COMMAND = re.compile(r'"\$RUNNER_TEMP/reconciler/bin/reconciler" ci [a-z-]+(?: --?[a-z]+ [a-z/.]+| [a-z/.]+)*')
 INSTALL = (
     'python -m venv "$RUNNER_TEMP/reconciler"\n'
     '"$RUNNER_TEMP/reconciler/bin/python" -m pip install --quiet "$RECONCILER_PACKAGE"\n'
 )
+
+
+def beside(name: str) -> str:
+    """A program of the tests' own environment, or of the machine."""
+    own = Path(sys.executable).parent / name
+    program = str(own) if own.is_file() else shutil.which(name)
+    if program is None:
+        pytest.skip(f"{name} is not installed")
+    return program
 
 
 def read(path: Path) -> dict[Any, Any]:
@@ -132,10 +143,7 @@ def test_the_files_say_where_jobs_run_and_what_happens_without_a_database() -> N
 
 @pytest.mark.parametrize("persona", ["pedantic"])
 def test_zizmor_finds_nothing(tmp_path: Path, persona: str) -> None:
-    beside = Path(sys.executable).parent / "zizmor"
-    program = str(beside) if beside.is_file() else shutil.which("zizmor")
-    if program is None:
-        pytest.skip("zizmor is not installed")
+    program = beside("zizmor")
     there = written(tmp_path)
     for folder in (ROOT, there):
         done = subprocess.run(
@@ -148,10 +156,31 @@ def test_zizmor_finds_nothing(tmp_path: Path, persona: str) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("kind", ["github-workflows", "gitlab-ci"])
+def test_the_published_schema_finds_nothing(tmp_path: Path, kind: str) -> None:
+    program = beside("check-jsonschema")
+    there = written(tmp_path)
+    files = [*WORKFLOWS, *sorted((there / ".github" / "workflows").glob("*.yml"))]
+    more: list[str] = []
+    if kind == "gitlab-ci":
+        files, more = [there / "ci" / "reconciler.gitlab-ci.yml"], ["--data-transform", "gitlab-ci"]
+    done = subprocess.run(
+        [program, "--builtin-schema", f"vendor.{kind}", *more, *map(str, files)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_gitlab_file_is_yaml_with_the_same_jobs() -> None:
     document = read(ROOT / "deploy" / "ci" / "reconciler.gitlab-ci.yml")
     jobs = {name for name in document if not name.startswith(".")}
     assert jobs == {"reconciler-validate", "reconciler-plan", "reconciler-apply", "reconciler-drift"}
+    assert (
+        document[".reconciler"]["image"] == "python:3.11"
+    )  # the slim one has no git, which tells what a request changes
     assert document["reconciler-apply"]["resource_group"] == "reconciler-apply"
     for name in jobs:
         assert all(line.startswith("/tmp/reconciler/bin/reconciler ") for line in document[name]["script"])
@@ -167,9 +196,72 @@ def test_the_shell_file_runs_and_refuses_what_it_does_not_know() -> None:
 def test_the_hooks_file_names_commands_that_exist() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     assert [it["entry"] for it in hooks] == ["reconciler validate", "reconciler fmt"]
-    wanted = {it["id"] for it in hooks}
+    done = subprocess.run(
+        [beside("pre-commit"), "validate-manifest", str(ROOT / ".pre-commit-hooks.yaml")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
     config = yaml.safe_load((ROOT / "reconciler" / "scaffold" / "pre-commit-config.yaml").read_text())
-    assert {it["id"] for it in config["repos"][0]["hooks"]} == wanted
+    both = ("id", "name", "entry", "files", "pass_filenames", "require_serial")
+    assert [{key: it[key] for key in both} for it in config["repos"][0]["hooks"]] == [
+        {key: it[key] for key in both} for it in hooks
+    ]
+
+
+def test_pre_commit_runs_the_hooks_of_a_new_repository_and_stops_a_mistake(tmp_path: Path) -> None:
+    program = beside("pre-commit")
+    there = written(tmp_path / "repository", "practices")
+    (tmp_path / "home").mkdir()
+    environ = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(tmp_path / "home"),
+        "PRE_COMMIT_HOME": str(tmp_path / "cache"),
+        "LANG": "C.UTF-8",
+    }
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            arguments, cwd=there, env=environ, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    assert run("git", "init", "-q").returncode == 0
+    assert run("git", "add", ".").returncode == 0
+    clean = run(program, "run", "--all-files")
+    assert clean.returncode == 0, clean.stdout + clean.stderr
+    assert clean.stdout.count("Passed") == 2
+    declaration = there / "practices" / "example-practice.yaml"
+    declaration.write_text(declaration.read_text().replace("source: nextech", "source: nexttech"))
+    run("git", "add", ".")
+    stopped = run(program, "run")
+    assert stopped.returncode == 1
+    assert "E" in stopped.stdout
+    assert "practices/example-practice.yaml:" in stopped.stdout
+
+
+def test_what_jobs_leave_in_a_folder_is_never_committed_and_the_script_runs(tmp_path: Path) -> None:
+    there = written(tmp_path)
+    subprocess.run(["git", "init", "-q"], cwd=there, check=True, timeout=30)
+    names = ["plan.json", "plan.html", "apply.json", "apply.md", "drift.json", "drift.html", "drift.md"]
+    names += ["reviewed.json", "validate.xml", "a.plan.json", ".reconciler/store.db", ".env"]
+    done = subprocess.run(
+        ["git", "check-ignore", *names], cwd=there, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.stdout.split() == names
+    assert os.access(there / "ci" / "reconciler.sh", os.X_OK)
+    done = subprocess.run([there / "ci" / "reconciler.sh"], capture_output=True, text=True, timeout=10, check=False)
+    assert done.returncode == 64
+
+
+def test_the_readme_of_a_new_repository_names_what_the_jobs_need(tmp_path: Path) -> None:
+    text = (written(tmp_path) / "README.md").read_text()
+    for path in WORKFLOWS:
+        for environment in re.findall(r"environment: (\S+)", path.read_text()):
+            assert f"`{environment}`" in text
+    for name in ("RECONCILER_RUNS_ON", "RECONCILER_PACKAGE", "RECONCILER_STORE", "RECONCILER_RECEIPT_KEY"):
+        assert f"`{name}`" in text
 
 
 def test_code_owners_guard_settings_workflows_and_acceptances() -> None:
