@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from reconciler.clock import Clock
 from reconciler.core.records import InForce
+from reconciler.core.sources.nextech import FULFILLED_TRIGGER
 from reconciler.core.sync_report import LocationReport
 from reconciler.sandbox.app import App
 from reconciler.sandbox.emr import Code, Visit
@@ -76,7 +77,7 @@ class SyncPlace:
     store_url: str
     booked: int = 0
 
-    def put(self, business: int = PARENT + 1) -> None:
+    def put(self, business: int = PARENT + 1, *, triggers: Sequence[str] = (FULFILLED_TRIGGER,)) -> None:
         """Put one location in force, as an apply of yesterday would have left it."""
         moment = now()
         with open_store(self.store_url, now=now, write=True) as store:
@@ -100,7 +101,7 @@ class SyncPlace:
                 "beta": False,
                 "contacts_api_key": "env:RECONCILER_SECRET_KEY",
                 "group_created": True,
-                "triggers": ["nextechFulfilledAppointmentTrigger"],
+                "triggers": list(triggers),
                 "locations": {str(business): location},
             }
             with store.begin() as connection:
