@@ -30,6 +30,8 @@ LONGEST_POINT = (4_000, 2_000, 600, 400, 240)
 """Bytes of one text of a point, once escaped."""
 FIRST_SCREEN = 20
 """So many lines of a section stand open; the others are folded, so that the next section is seen too."""
+ALWAYS_COUNTED = 3
+"""So many counts are shown whatever they are: of a plan what is created, updated, deactivated."""
 LONGEST_LINE = 1_000
 """Bytes of a title, verdict or fact, once escaped."""
 COMMENT_BYTES = 60_000
@@ -148,9 +150,11 @@ def _render(out: _Out, view: View, level: int, most: int, note: str) -> None:
     title, verdict = (prose(_clip(it, LONGEST_LINE)) for it in (view.title, view.verdict))
     out.add(f"### {title}", "", f"**{verdict}**", "")
     if level == len(LEVELS) or any(number for _, number in view.counts):
-        out.add("| " + " | ".join(name for name, _ in view.counts) + " |")
-        out.add("| " + " | ".join("---:" for _ in view.counts) + " |")
-        out.add("| " + " | ".join(_number(number) for _, number in view.counts) + " |", "")
+        # A forge is narrow: what is nothing stands in the total below.
+        counts = [it for i, it in enumerate(view.counts) if it[1] or i < ALWAYS_COUNTED]
+        out.add("| " + " | ".join(name for name, _ in counts) + " |")
+        out.add("| " + " | ".join("---:" for _ in counts) + " |")
+        out.add("| " + " | ".join(_number(number) for _, number in counts) + " |", "")
     if note:
         out.add(note, "")
     for section in view.sections:

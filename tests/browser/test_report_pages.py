@@ -17,6 +17,7 @@ import pytest
 
 from reconciler.report import documents, html, view_other, view_plan
 from tests import reviewing
+from tests.core import test_view_hostile
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -98,6 +99,28 @@ def test_a_page_prints_with_its_details_open(tmp_path: Path, page: Path) -> None
     browse(tmp_path, page, "--no-pdf-header-footer", f"--print-to-pdf={printed}")
     assert printed.read_bytes().startswith(b"%PDF-")
     assert printed.stat().st_size > 10_000
+
+
+def test_what_is_folded_is_printed_too(tmp_path: Path) -> None:
+    plan = reviewing.plan(60, per_business=1, actions=("update",), objections=0)
+    page = html.render(view_plan.view_of_plan(documents.view_of_plan(plan)))
+    assert page.count('<details class="box">') == 60
+    sizes = []
+    for text in (page, page.replace('<details class="box">', '<details class="box" open>')):
+        path, printed = tmp_path / "page.html", tmp_path / "page.pdf"
+        path.write_text(text)
+        browse(tmp_path, path, "--no-pdf-header-footer", f"--print-to-pdf={printed}")
+        sizes.append(printed.stat().st_size)
+    assert abs(sizes[0] - sizes[1]) < sizes[1] / 20
+
+
+@pytest.mark.parametrize("kind", ["plan", "drift", "validate", "apply"])
+def test_ten_thousand_hostile_texts_become_no_tag_of_their_own(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(html.render(test_view_hostile.VIEWS[kind]()))
+    dom = browse(tmp_path, path, "--dump-dom")
+    assert len(dom) > path.stat().st_size * 0.9
+    assert set(re.findall(r"<([a-zA-Z][^\s>/]*)", dom)) <= test_view_hostile.HTML_TAGS
 
 
 def test_hostile_values_neither_run_nor_load_nor_break_the_page(tmp_path: Path) -> None:

@@ -47,9 +47,9 @@ def test_a_small_plan_in_markdown_says_verdict_counts_objections_and_deactivatio
 
 **Refused as it stands: 1 objection to be allowed by name; 1 change in 1 business**
 
-| create | update | deactivate | activate | move | reassert | adopt | manual | unchanged | unverified fields | unreadable | refused |
-| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| 0 | 0 | **1** | 0 | 0 | 0 | 0 | 0 | **7** | **1** | 0 | **1** |
+| create | update | deactivate | unchanged | unverified fields | refused |
+| ---: | ---: | ---: | ---: | ---: | ---: |
+| 0 | 0 | **1** | **7** | **1** | **1** |
 
 > [!CAUTION]
 > **Objections (1)**
