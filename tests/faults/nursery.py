@@ -9,6 +9,7 @@ Reads one JSON object a line ({"number", "arguments", "cwd", "environment", "out
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -174,6 +175,7 @@ def _loaded() -> frozenset[str]:
 
 def _serve() -> None:
     modules = load()
+    gc.freeze()  # what is imported is nobody's garbage: no child looks through it
     numbers: dict[int, int] = {}
     pending = b""
     is_open = True
