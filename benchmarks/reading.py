@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -111,19 +112,24 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--visits", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dlt", metavar="PYTHON")
+    parser.add_argument("--take", type=Path, metavar="FOLDER", help="only take the pages")
     parser.add_argument("--ours", nargs=4, metavar=("URL", "BASE", "FIRST", "BEFORE"), help="be what is measured")
     given = parser.parse_args(arguments)
     if given.ours:
         url, base, first, before = given.ours
         ours(url, base, date.fromisoformat(first), date.fromisoformat(before))
         return
+    if given.take:
+        print(*taken(given.visits, given.take))
+        return
     with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as name:
         folder = Path(name)
-        file, begin, first, before = taken(given.visits, folder)
+        module = [sys.executable, "-m", "benchmarks.reading"]
+        # By a process of its own: a child's peak memory is never below what its parent has in memory when it is made.
+        take = [*module, "--visits", str(given.visits), "--take", str(folder)]
+        file, begin, *days = subprocess.run(take, check=True, capture_output=True, text=True).stdout.split()
         base = begin.partition("/Appointment")[0]
         with static_server("--pages", str(file)) as url:
-            days = [first.isoformat(), before.isoformat()]
-            module = [sys.executable, "-m", "benchmarks.reading"]
             commands = [Command("reading part of a pass", [*module, "--ours", url, base, *days], Path.cwd())]
             if given.dlt:
                 quiet = {"RUNTIME__DLTHUB_TELEMETRY": "false"}
