@@ -11,6 +11,7 @@ import click
 from reconciler.cli.console import use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option
 from reconciler.clock import Clock
+from reconciler.core.declared import Declared
 from reconciler.errors import UsageError
 from reconciler.report import status_text
 from reconciler.report.documents import to_text
@@ -38,14 +39,18 @@ def status(names: tuple[str, ...], ticket: bool, reveal: bool, outputs: Outputs,
     if reveal and not sys.stdout.isatty():
         raise UsageError("--reveal shows a practice id, so it needs a terminal", hint="run it yourself, without a pipe")
     settings, clock = common.settings(), Clock()
+    waiting = _declared(settings, clock, names)
+    on_the_way = {name for it in waiting if it.declaration.onboarding is not None for name in _names_of(it)}
     with holding.open_ledger(settings, clock.now, write=False) as opened:
-        found = operating.status(opened, names, pause_all=settings.pause_all)
-        tickets = operating.tickets(opened, settings, names, reveal=reveal, now=clock.now()) if ticket else ()
+        found = operating.status(opened, names, pause_all=settings.pause_all, on_the_way=on_the_way)
+        tickets: tuple[operating.Ticket, ...] = ()
+        if ticket:
+            tickets = operating.tickets(opened, settings, names, reveal=reveal, now=clock.now(), on_the_way=on_the_way)
 
     def render(form: str) -> str:
         if ticket and form == "text":
             return status_text.render_tickets(tickets)
-        standings = _onboarding(settings, clock, names, found)
+        standings = onboarding.standings_beside(waiting, {it.slug for it in found}, clock.now().date())
         if form == "json":
             shown = [it.to_json() for it in standings]
             return to_text(status_text.status_document(found, tickets, onboarding=shown))
@@ -55,14 +60,18 @@ def status(names: tuple[str, ...], ticket: bool, reveal: bool, outputs: Outputs,
     return 0
 
 
-def _onboarding(settings: Any, clock: Clock, names: tuple[str, ...], found: Any) -> tuple[onboarding.Standing, ...]:
-    """Who waits for what; nothing where the declarations are not at hand."""
+def _declared(settings: Any, clock: Clock, names: tuple[str, ...]) -> list[Declared]:
+    """The declarations, or those that are named; nothing where they are not at hand."""
     if not settings.declarations.is_dir():
-        return ()
+        return []
     declared = session.load_declarations(settings, clock).declared
-    wanted = [it for it in declared if not names or it.slug in names or str(it.declaration.business) in names]
-    applied = {it.slug for it in found}
-    return onboarding.standings_beside(wanted, applied, clock.now().date())
+    return [it for it in declared if not names or set(names) & _names_of(it)]
+
+
+def _names_of(it: Declared) -> set[str]:
+    """What a person may call a business by: its slug, its number, those of its locations."""
+    numbers = (it.declaration.business, *(one.business for one in it.declaration.locations))
+    return {it.slug, *map(str, numbers)}
 
 
 @click.command()

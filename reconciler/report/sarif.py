@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from reconciler.core.problems import Position
 from reconciler.report.problems import escaped
 from reconciler.report.view import Level, Remark, View
 
@@ -60,7 +61,8 @@ def _result(it: Remark, index: dict[str, int]) -> dict[str, Any]:
         "message": {"text": message(f"{it.group}: {it.text}")},
         "partialFingerprints": {"reconciler/v1": key[:32]},
     }
-    if it.place is not None:
-        region = {"startLine": max(it.place.line, 1), "startColumn": max(it.place.column, 1)}
-        found["locations"] = [{"physicalLocation": {"artifactLocation": {"uri": uri(it.place.file)}, "region": region}}]
+    # Code scanning refuses a result without a place: what has none of its own stands at the settings' first line.
+    place = it.place or Position("reconciler.yaml")
+    region = {"startLine": max(place.line, 1), "startColumn": max(place.column, 1)}
+    found["locations"] = [{"physicalLocation": {"artifactLocation": {"uri": uri(place.file)}, "region": region}}]
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -49,10 +49,12 @@ class NotKnown(ReconcilerError):
 # status ----------------------------------------------------------------------------------------------------------
 
 
-def status(opened: Ledger, names: Sequence[str] = (), *, pause_all: bool = False) -> tuple[LocationStatus, ...]:
+def status(
+    opened: Ledger, names: Sequence[str] = (), *, pause_all: bool = False, on_the_way: Collection[str] = ()
+) -> tuple[LocationStatus, ...]:
     """Every location in force (or those that ``names`` name): how it is configured, and how its syncs fare.
 
-    Raises ``UsageError`` for a name that nothing in force has.
+    Raises ``UsageError`` for a name that nothing in force has, nor a business ``on_the_way``, which may have nothing yet.
     """
     if opened.main.empty:
         return ()
@@ -70,7 +72,7 @@ def status(opened: Ledger, names: Sequence[str] = (), *, pause_all: bool = False
         appointments = kept.appointment_counts(connection)
         requests = kept.request_counts(connection)
     found = []
-    for place in chosen(places.places(configurations.values()), names):
+    for place in chosen(places.places(configurations.values()), names, on_the_way):
         state = states.get(place.business)
         practice = practices.get(state.practice) if state is not None else None
         flow, detail = _flow(place, state, pauses, practice, pause_all=pause_all)
@@ -162,14 +164,17 @@ def _flow(
     return state.status, state.detail
 
 
-def chosen(found: Sequence[Place], names: Sequence[str]) -> tuple[Place, ...]:
-    """The places that slugs or numbers name; all without names. Raises ``UsageError`` for one that names none."""
+def chosen(found: Sequence[Place], names: Sequence[str], on_the_way: Collection[str] = ()) -> tuple[Place, ...]:
+    """The places that slugs or numbers name; all without names. Raises ``UsageError`` for one that names none.
+
+    One of ``on_the_way`` may name none.
+    """
     if not names:
         return tuple(found)
     mine: dict[int, Place] = {}
     for name in names:
         matching = [it for it in found if name in (it.slug, str(it.business), str(it.parent))]
-        if not matching:
+        if not matching and name not in on_the_way:
             raise UsageError(
                 f"nothing in force is called {name}", hint="give a slug, or the number of a business or location"
             )
@@ -178,10 +183,16 @@ def chosen(found: Sequence[Place], names: Sequence[str]) -> tuple[Place, ...]:
 
 
 def tickets(
-    opened: Ledger, settings: Settings, names: Sequence[str], *, reveal: bool, now: datetime
+    opened: Ledger,
+    settings: Settings,
+    names: Sequence[str],
+    *,
+    reveal: bool,
+    now: datetime,
+    on_the_way: Collection[str] = (),
 ) -> tuple[Ticket, ...]:
     """What a ticket to Nextech needs, per practice of these locations. The practice id only where ``reveal``."""
-    found = {it.business: it for it in status(opened, names, pause_all=settings.pause_all)}
+    found = {it.business: it for it in status(opened, names, pause_all=settings.pause_all, on_the_way=on_the_way)}
     with opened.main.read() as connection:
         everything = places.places(in_force.every(connection))
     mine: dict[tuple[str, bool], list[Place]] = {}

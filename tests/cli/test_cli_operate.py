@@ -103,6 +103,9 @@ def test_status_says_where_an_onboarding_stands(tmp_path: Path) -> None:
         ).stdout
 
     assert "example-new  waiting     the practice id was ordered on 2026-11-01, by Ada Example" in status()
+    assert status("example-new") == status("100000000000900") == status()
+    assert status("example-new", "--ticket") == status("--ticket")
+    assert json.loads(status("example-new", "--output", "json")) == json.loads(status("--output", "json"))
     assert json.loads(status("--output", "json")) == {
         "format_version": "1.1",
         "kind": "status",

@@ -280,7 +280,8 @@ def test_sarif_is_ascii_json_with_plain_messages(hostile: View) -> None:
     assert run["results"] != []
     for it in run["results"]:
         assert not re.search(r"(?<!\\)(?:\\\\)*\[", it["message"]["text"])
-        for place in it.get("locations", []):
+        assert len(it["locations"]) == 1
+        for place in it["locations"]:
             assert re.fullmatch(r"[A-Za-z0-9._~/%-]*", place["physicalLocation"]["artifactLocation"]["uri"])
 
 
