@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.sandbox import contacts_api
 from tests.faults.sync_place import Killer, SyncPlace, sync_place
 from tests.faults.workplace import finish
 
@@ -80,3 +81,19 @@ def test_a_killed_pass_loses_nobody_and_contacts_nobody_twice(ready: Ready, part
 @pytest.mark.parametrize("part", range(SLOW_PARTS))
 def test_every_other_boundary_can_be_a_passes_last_as_well(ready: Ready, part: int) -> None:
     kill_and_rerun(ready, sorted(set(range(ready.boundaries)) - ready.sampled)[part::SLOW_PARTS])
+
+
+@pytest.mark.parametrize("fault", ["reset-after-commit", "502-after-commit", "cut"])
+def test_a_pass_whose_answers_are_lost_contacts_nobody_twice(ready: Ready, fault: str) -> None:
+    place = ready.place
+    place.app.on_request = None
+    place.restart(ready.copy)
+    place.app.faults.arm(f"{contacts_api.PREFIX}/v1/contact/external/preferences/checkin:p0.2:{fault}")
+    first = place.again()
+    place.app.faults.clear()
+    second = place.again()
+    assert (first.status, first.counts.sent + first.counts.held) == ("ok", CONTACTS)
+    assert first.counts.held > 20  # nobody knows of these whether they arrived
+    assert (second.status, second.counts.already_sent) == ("ok", CONTACTS)
+    place.judge()
+    assert len(place.contacted()) == CONTACTS
