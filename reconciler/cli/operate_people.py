@@ -12,6 +12,7 @@ from reconciler.cli.console import use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option
 from reconciler.clock import Clock
 from reconciler.core.declared import Declared
+from reconciler.core.sync_status import Ticket
 from reconciler.errors import UsageError
 from reconciler.report import status_text
 from reconciler.report.documents import to_text
@@ -43,7 +44,7 @@ def status(names: tuple[str, ...], ticket: bool, reveal: bool, outputs: Outputs,
     on_the_way = {name for it in waiting if it.declaration.onboarding is not None for name in _names_of(it)}
     with holding.open_ledger(settings, clock.now, write=False) as opened:
         found = operating.status(opened, names, pause_all=settings.pause_all, on_the_way=on_the_way)
-        tickets: tuple[operating.Ticket, ...] = ()
+        tickets: tuple[Ticket, ...] = ()
         if ticket:
             tickets = operating.tickets(opened, settings, names, reveal=reveal, now=clock.now(), on_the_way=on_the_way)
 

@@ -203,8 +203,13 @@ def test_a_plan_that_fails_is_a_comment_too_and_keeps_the_last_good_one(reposito
     it.edit("source: nextech", "source: nexttech")
     it.run("ci", "plan", code=1, **PULL)
     (comment,) = it.forge.comments
-    assert "> **The plan failed (exit 1): nothing here is current.** The declarations or the settings have" in comment["body"]
-    assert "was looked at. [The job](https://github.com/example/integrations/actions/runs/77) says why." in comment["body"]
+    assert (
+        "> **The plan failed (exit 1): nothing here is current.** The declarations or the settings have"
+        in comment["body"]
+    )
+    assert (
+        "was looked at. [The job](https://github.com/example/integrations/actions/runs/77) says why." in comment["body"]
+    )
     assert "The last plan that succeeded:" in comment["body"]
     assert "Consultation" in comment["body"]
     it.edit("source: nexttech", "source: nextech")
