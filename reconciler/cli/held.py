@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from reconciler.cli.options import Common, Outputs, common, output_option
 from reconciler.clock import Clock
+from reconciler.report.problems import json_text
 from reconciler.workflow import holding
 from reconciler.workflow.holding import Action, HeldRow
 
@@ -48,7 +48,7 @@ def _document(row: HeldRow) -> dict[str, Any]:
 
 def _json(rows: tuple[HeldRow, ...]) -> str:
     document = {"format_version": "1.0", "kind": "held", "visits": [_document(it) for it in rows]}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json_text(document)
 
 
 def _text(rows: tuple[HeldRow, ...]) -> str:

@@ -40,16 +40,19 @@ def scrubbed(text: str) -> str:
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
+        from reconciler.report.problems import escaped  # with the first line, not with the program
+
         fields = getattr(record, "fields", {})
         shown = " ".join(f"{key}={value}" for key, value in fields.items())
-        return scrubbed(f"{record.levelname.lower()}: {record.getMessage()}{' ' + shown if shown else ''}")
+        return escaped(scrubbed(f"{record.levelname.lower()}: {record.getMessage()}{' ' + shown if shown else ''}"))
 
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = {"at": at, "level": record.levelname.lower(), "event": record.getMessage()}
-        return scrubbed(json.dumps(line | getattr(record, "fields", {}), ensure_ascii=False, default=repr))
+        # ASCII only: nothing in a line acts on a terminal or on a job's runner that shows it.
+        return scrubbed(json.dumps(line | getattr(record, "fields", {}), default=repr)).replace("##[", "#\\u0023[")
 
 
 def set_up(level: int, form: str) -> None:
