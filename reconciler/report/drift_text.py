@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from reconciler.core.drift import BusinessDrift, Finding, Report
+from reconciler.core.drift import BusinessDrift, Finding, Report, Totals
 from reconciler.core.plan import FORMAT_VERSION
 from reconciler.core.sources import nextech
 from reconciler.report.plan_text import value
@@ -69,11 +69,22 @@ def render_drift(report: Report, now: datetime, *, colour: bool = False) -> str:
 def totals(report: Report) -> str:
     """``Drift: 3 drifted, …``: the figure of coverage beside the count, always."""
     it = report.totals
-    everything = it.checked_fields + it.unverified_fields + it.unreadable_fields
     return (
-        f"Drift: {it.drifted_fields} drifted, {len(report.accepted)} accepted; {it.checked_fields} of {everything} declared "
-        f"fields checked ({int(it.coverage * 100)} %); {it.unverified_fields} unverified; {it.unreadable_fields} unreadable"
+        f"Drift: {it.drifted_fields} drifted, {len(report.accepted)} accepted; {checked(it)}; "
+        f"{it.unverified_fields} unverified; {it.unreadable_fields} unreadable"
     )
+
+
+def checked(it: Totals) -> str:
+    """``5 of 8 declared fields checked (62 %)``; no share where nothing is declared."""
+    everything = it.checked_fields + it.unverified_fields + it.unreadable_fields
+    return f"{it.checked_fields:,} of {everything:,} declared fields checked ({share(it)})"
+
+
+def share(it: Totals) -> str:
+    """``62 %``, or that there is nothing to check."""
+    is_any = it.checked_fields or it.unverified_fields or it.unreadable_fields
+    return f"{int(it.coverage * 100)} %" if is_any else "nothing is declared"
 
 
 def drift_json(report: Report) -> str:

@@ -31,7 +31,6 @@ from reconciler.report.view import (
 def view_of_drift(report: Report, now: datetime) -> View:
     """A drift report: what differs, and how much could be seen."""
     totals = report.totals
-    everything = totals.checked_fields + totals.unverified_fields + totals.unreadable_fields
     if report.is_unreadable:
         level: Level = "error"
         verdict = f"Incomplete: something could not be read; {counted(totals.drifted_fields, 'difference')} seen"
@@ -41,8 +40,7 @@ def view_of_drift(report: Report, now: datetime) -> View:
         level, verdict = "warning", f"{what} in {counted(businesses, 'business', 'businesses')}"
     else:
         level, verdict = "ok", "No drift: nothing that can be seen differs from what is declared"
-    percent = int(totals.coverage * 100)
-    coverage = f"{totals.checked_fields:,} of {everything:,} declared fields checked ({percent} %)"
+    coverage = drift_text.checked(totals)
     objections = tuple(
         Point(shown(f"{it.code} {it.slug}"), shown(it.message), shown(f"--allow {it.code}:{it.slug}"), shown(it.slug))
         for it in report.objections
@@ -87,7 +85,7 @@ def view_of_drift(report: Report, now: datetime) -> View:
             ("unverified", totals.unverified_fields),
             ("unreadable", totals.unreadable_fields),
         ),
-        facts=(("coverage", shown(f"{percent} %")),),
+        facts=(("coverage", shown(drift_text.share(totals))),),
         sections=tuple(it for it in sections if it.points),
         groups=tuple(it for it in groups if it.entries),
         total=shown(drift_text.totals(report)),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.core.drift import BusinessDrift, Finding, Report
+from reconciler.core.drift import BusinessDrift, Finding, Report, Totals
 from reconciler.core.plan import Objection
 from reconciler.core.problems import Position
 from reconciler.report import drift_text, formats, view_other
@@ -158,3 +158,8 @@ def test_age_is_told_in_the_largest_unit(seconds: int, said: str) -> None:
 def test_the_line_that_makes_git_match_is_given(path: str, live: object, said: str) -> None:
     finding = Finding("a", "mapping:5", path, "changed_outside", live=live, position=Position("f.yaml", 3, 1))
     assert drift_text.to_git(finding) == said
+
+
+def test_where_nothing_is_declared_no_share_is_told() -> None:
+    assert drift_text.checked(Totals(0, 0, 0, 0)) == "0 of 0 declared fields checked (nothing is declared)"
+    assert drift_text.checked(Totals(1, 1500, 500, 0)) == "1,500 of 2,000 declared fields checked (75 %)"
