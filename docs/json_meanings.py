@@ -132,7 +132,7 @@ DOCUMENTS: tuple[Document, ...] = (
         "of the other counts of `upsert`, and `requests.open` + `requests.received` that of the other four.",
         {
             **_HEAD,
-            "format_version": "`1.1`; `1.0` had no `reminders`",
+            "format_version": "`1.0`; `1.1` where a location has `reminders`",
             "dry_run": "was nothing sent or recorded, as asked?",
             "errors[]": "what kept the whole run from going on",
             "locations[].business": "the location",

@@ -101,7 +101,8 @@ class SyncReport:
     def to_json(self) -> dict[str, Any]:
         """The published document."""
         return {
-            "format_version": "1.1",  # 1.1: ``reminders`` of a location
+            # 1.1 added ``reminders``; a document without any is what 1.0 was.
+            "format_version": "1.1" if any(it.reminders is not None for it in self.locations) else "1.0",
             "kind": "sync",
             "dry_run": self.dry_run,
             "errors": list(self.errors),

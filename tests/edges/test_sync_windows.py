@@ -342,4 +342,4 @@ def test_the_report_is_the_published_document(it: Bench) -> None:
             "status": "ok",
         }
     ]
-    assert (found["format_version"], found["kind"], found["dry_run"]) == ("1.1", "sync", False)
+    assert (found["format_version"], found["kind"], found["dry_run"]) == ("1.0", "sync", False)
