@@ -44,7 +44,7 @@ def sync(
     outputs: Outputs,
     common: Common,
 ) -> int:
-    """Make one pass now: completed visits become review requests, once."""
+    """Make one pass now: completed visits become review requests, once; appointments are kept in step with Birdeye."""
     asked = Asked(
         names=names,
         due=due,
