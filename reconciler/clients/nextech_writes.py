@@ -76,7 +76,10 @@ class NextechWrites:
         return self._client.search(practice_id, "Patient", filters)
 
     def book(self, practice_id: str, body: Phi[dict[str, Any]]) -> Written:
-        """``POST /Appointment/``: sent at most once. Raises ``PracticeUnauthorised``, ``CredentialsRefused``."""
+        """``POST /Appointment/``: sent at most once.
+
+        Raises ``PracticeUnauthorised``, ``CredentialsRefused``, ``QuotaUsedUp``: then nothing was written.
+        """
         return self._write(practice_id, "POST", "/Appointment/", body.reveal())
 
     def change(self, practice_id: str, appointment_id: Phi[str], body: Mapping[str, Any]) -> Written:
@@ -92,14 +95,13 @@ class NextechWrites:
     def _write(self, practice_id: str, method: str, path: str, body: Mapping[str, Any]) -> Written:
         try:
             reply = self._client.write(practice_id, method, path, body, endpoint="Appointment")
-        except (errors.PracticeUnauthorised, errors.CredentialsRefused):
+        except (errors.PracticeUnauthorised, errors.CredentialsRefused, errors.QuotaUsedUp):
             raise  # nothing was written
         except errors.NotSent:
             return Written(WriteOutcome.NOT_SENT)
         except errors.Answered as error:
-            if error.status == 429:
-                return Written(WriteOutcome.NOT_SENT, 429)
-            return Written(WriteOutcome.REFUSED if error.status < 500 else WriteOutcome.UNKNOWN, error.status)
+            # The quota, our rights, a wrong address: nothing was done, and this says nothing of what was asked.
+            return Written(WriteOutcome.NOT_SENT if error.status < 500 else WriteOutcome.UNKNOWN, error.status)
         except errors.RemoteError:
             return Written(WriteOutcome.UNKNOWN)
         if reply.status >= 300:

@@ -263,7 +263,7 @@ class Requests:
             self._answer(row, "rejected", reason=why, external=row.external)
         elif done.outcome is WriteOutcome.NOT_SENT:
             self._put(replace(row, state="received", tries=row.tries - 1))
-            self.one.complain("error", "Nextech cannot be reached for what patients asked; nothing is lost")
+            self.one.complain("error", "Nextech took nothing of what patients asked; nothing is lost")
         else:
             self._put(replace(row, state="unknown"))
 

@@ -174,7 +174,8 @@ class Upserts:
             if business != owner and not is_ambiguous:
                 self._left(business, row)
         one = self._mine(found.business)
-        if one is None or not (is_lookup or one.span.takes(visit.start)):
+        # What Birdeye knows is told also where it has moved out of the window.
+        if one is None or not (is_lookup or one.business in rows or one.span.takes(visit.start)):
             return
         counts = self._counts(one)
         told = rows.get(one.business)

@@ -148,6 +148,11 @@ def test_a_practice_that_does_not_let_us_in_is_said_to_be_unauthorised(it: Bench
     assert booked(it) == []
 
 
+def test_rights_that_we_lack_altogether_are_no_refusal_of_a_booking(it: Bench) -> None:
+    it.app.emr.unauthorised[PRACTICE_ID] = 403
+    assert writes(it).book(PRACTICE_ID, body()) == Written(WriteOutcome.NOT_SENT, 403)
+
+
 def test_confirming_and_cancelling(it: Bench) -> None:
     number = it.book("2026-12-01", status="pending")
     done = writes(it).change(PRACTICE_ID, Phi(str(number)), {"resourceType": "Appointment", "status": "booked"})

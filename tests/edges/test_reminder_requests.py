@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reconciler import errors
 from reconciler.clients import appointments
 from reconciler.clients.nextech import NextechClient
 from reconciler.clients.nextech_writes import NextechWrites, WriteOutcome, Written
@@ -19,6 +20,8 @@ from reconciler.sandbox.contacts_book import Asked
 from reconciler.sandbox.emr import Visit
 from reconciler.store import reminders as kept
 from reconciler.store import sync_practices
+from reconciler.sync.context import SELECT
+from reconciler.sync.quota import DailyCalls
 from reconciler.sync.reminder_ports import Ports
 from tests.edges.test_reminder_upserts import BOTH, NEXT_WEEK, delete, run, told
 from tests.syncing import PARENT, PRACTICE_ID, Bench, bench, practice
@@ -367,6 +370,28 @@ def test_a_practice_that_shuts_us_out_half_way_loses_no_request(it: Bench) -> No
         pseudonym = it.deps.pseudonyms.practice(PRACTICE_ID)
         sync_practices.put_authorised(connection, pseudonym, authorised=True, at=it.clock.now())
     assert counts(run(it)) == RequestCounts(open=1, accepted=1)
+
+
+def test_when_the_calls_of_the_day_are_used_up_a_request_waits_and_is_not_asked_twice(it: Bench) -> None:
+    asked = ask(it)
+    real = it.deps.ports
+    assert real is not None
+    client = real(False).reads
+    assert isinstance(client, NextechClient)
+
+    class UsedUp(NextechWrites):
+        def book(self, practice_id: str, body: Phi[dict[str, Any]]) -> Written:
+            raise errors.QuotaUsedUp("the calls of the day are used up", method="POST", path="/Appointment/")
+
+    writes = UsedUp(client)
+    it.deps.ports = lambda is_plus: Ports(client, writes)
+    it.deps.quotas = {SELECT: DailyCalls(it.store, SELECT, 1_000, now=it.clock.now)}
+    report = run(it)
+    assert (report.status, report.detail) == ("waiting", "the calls of the day are used up")
+    assert counts(report) == RequestCounts(received=1, pending=1)
+    it.deps.ports, it.deps.quotas = real, {}
+    assert counts(run(it)) == RequestCounts(open=1, accepted=1)
+    assert len(asked.results) == 1
 
 
 # many, and one after the other -----------------------------------------------------------------------------------

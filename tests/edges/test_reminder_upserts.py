@@ -219,6 +219,21 @@ def test_one_that_a_page_skipped_is_looked_up_by_its_id_and_not_cancelled(it: Be
     assert (report.upsert.vanished, report.upsert.unchanged) == (1, 1)
 
 
+def test_one_that_moved_out_of_the_window_is_told_where_birdeye_knows_it(it: Bench) -> None:
+    it.put(triggers=UPSERT, wire={"future.duration": "1"})
+    number = it.book(NEXT_WEEK, status="pending")
+    unknown = it.book("2026-12-24", hour=16, status="pending")
+    run(it)
+    assert len(told(it)) == 1
+    for which in (number, unknown):
+        change(it, which, start=START + timedelta(days=40))
+    it.clock.advance(days=1)
+    report = run(it)
+    assert told(it)[1:] == [("2027-01-03T15:00", "booked")]
+    assert report.upsert is not None
+    assert (report.upsert.vanished, report.upsert.sent) == (1, 1)
+
+
 def test_when_very_many_have_vanished_at_once_a_person_looks_first(it: Bench) -> None:
     it.put(triggers=UPSERT)
     numbers = [it.book(NEXT_WEEK, status="pending", hour=8 + k // 4, minute=15 * (k % 4)) for k in range(12)]
