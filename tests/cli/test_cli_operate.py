@@ -53,7 +53,7 @@ def test_without_an_apply_nothing_is_due_and_nothing_is_in_force(capsys: pytest.
     )
     assert main.run(["sync", "--output", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
-        "format_version": "1.1",
+        "format_version": "1.0",
         "kind": "sync",
         "dry_run": False,
         "errors": [],
