@@ -290,6 +290,15 @@ _NOTES = (
         swapped(SMB, (_PRACTICE, "")) + 'onboarding:\n  ordered_on: "2026-11-20"\n',
         SMB + 'onboarding:\n  ordered_on: "2026-11-20"\n',
     ),
+    Explanation(
+        "N505",
+        "reminders need Nextech 15.9",
+        "Cancelling an appointment came with that release, reading only what changed with 14.3; before, every pass reads "
+        "everything.",
+        "Ask the practice for its version.",
+        swapped(SMB, (_TRIGGERS, "[appointmentTrigger, nextechAppointmentUpsertTrigger]")),
+        SMB,
+    ),
 )
 
 ENTRIES = (*_ERRORS, *_WARNINGS, *_NOTES)

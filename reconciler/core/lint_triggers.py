@@ -82,6 +82,10 @@ def _pairs(it: Declared, known: Sequence[str | None]) -> Iterator[Problem]:
         at = known.index(reminders[0])
         message = f"reminders need both appointment triggers, and `{nextech.KNOWN_TRIGGERS[missing]}` is not here"
         yield told(it, ("triggers", at), "W403", message, f"add `{missing}`")
+    if reminders:
+        at = min(known.index(service) for service in reminders)
+        message = "reminders need Nextech 15.9 or newer: cancelling came with it, reading only what changed with 14.3"
+        yield told(it, ("triggers", at), "N505", message)
     if set(known) == {nextech.FULFILLED_TRIGGER} and not it.declaration.group.custom_appointment_statuses:
         if all(location.custom_appointment_statuses for _, location in managed(it)):
             return
