@@ -12,5 +12,8 @@ passes themselves, the planner and the engine. Does not belong here: what is dec
     deliver     planned rows are sent, at most once each
     outbox      the thread that groups durable commits
     settle      finds out about check-ins whose answer never came
+    reminders   after the review requests of a pass: who takes part, and how it is left
+    reminder_upserts   Birdeye is told of the practice's appointments
+    reminder_requests  what patients asked for through Birdeye is done in Nextech, once
     engine      the port that carries out passes, and the engine for one machine
 """
