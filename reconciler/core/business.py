@@ -89,16 +89,17 @@ def _compare(world: World, declared: Declared, seen: LiveBusiness, base: Planned
         sight = see_mapping(world, it.business, choice.group, seen, listed)
         if sight.unreadable:
             return replace(base, unreadable=sight.unreadable)
+        known_here = in_force.location_known(old, it.business)
         if it.released:
-            locations.append(resolve.LocationInput(it, sight))
+            locations.append(resolve.LocationInput(it, sight, known=known_here))
             continue
-        location_context = compare.Context(world.fingerprint, in_force.location_known(old, it.business), group_values)
+        location_context = compare.Context(world.fingerprint, known_here, group_values)
         rows, mapping_kept = compare.compare_mapping(
             it, sight.have, sight.receipt, location_context, exists=sight.exists
         )
         kept[str(it.business)] = mapping_kept
         unknown = _unknown_filters(world, base, it, sight, rows)
-        locations.append(resolve.LocationInput(it, sight, rows, unknown))
+        locations.append(resolve.LocationInput(it, sight, rows, unknown, known_here))
     candidate = resolve.resolve(
         world,
         declared,

@@ -79,10 +79,12 @@ def shown_value(properties: tuple[live.Property, ...] | None, key: str, fingerpr
     return verdict.Hidden.NOT_SHOWN if spec is not None and spec.secure else verdict.Hidden.ABSENT
 
 
+_DEFAULTS = {it.key: None if it.default is None else canonical(it.key, it.default) for it in nextech.FIELDS}
+
+
 def default_of(key: str) -> str | None:
     """The canonical default of a wire key."""
-    spec = nextech.BY_KEY[key]
-    return None if spec.default is None else canonical(key, spec.default)
+    return _DEFAULTS[key]
 
 
 def compare_group(

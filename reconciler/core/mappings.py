@@ -38,15 +38,22 @@ def see_mapping(
     """Puts together the location's own answer, the groups' lists (``listed_by``; None: they have none), the receipts."""
     receipts = world.mapping_receipts.get(business, ())
     group_id = group.group_id if group is not None else None
-    receipt = next((it for it in receipts if it.group_id == group_id), None) if group_id is not None else None
+    receipt = None
+    if group_id is not None:
+        for old in receipts:
+            if old.group_id == group_id:
+                receipt = old
+                break
     own = seen.mappings.get(business)
     if own is not None and own.sight == "unreadable":
         return MappingSight(False, receipt=receipt, unreadable=own.error)
     known: list[LiveMapping] | None = None
     if own is not None and own.sight == "shown":
         known = list(own.mappings)
-    listed = (listed_by or {}).get(business, ())
+    listed = listed_by.get(business, ()) if listed_by is not None else ()
     if known is None and listed_by is not None:
+        if len(listed) == 1 and listed[0].group_id == group_id is not None:  # as nearly all are
+            return MappingSight(exists=True, have=listed[0], receipt=receipt)
         known = list(listed)
     elif known is not None:
         have_ids = {it.group_id for it in known}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,8 @@ class LocationInput:
     rows: tuple[Row, ...] = ()
     unknown_filters: tuple[str, ...] = ()
     """Wire keys of filters that are neither declared nor shown, on an object that existed before us."""
+    known: Mapping[str, Value] = field(default_factory=dict)
+    """Its values in force, by wire key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Layer:
 def layer(
     declared: dict[str, Value],
     properties: tuple[live.Property, ...] | None,
-    known: dict[str, Value],
+    known: Mapping[str, Value],
     rows: tuple[Row, ...],
     keys: frozenset[str],
     world: World,
@@ -98,7 +101,7 @@ def resolve(
     }
     shared = _group_resolved(group_layer, references)
     for one in locations:
-        document["locations"][str(one.want.business)] = _location(world, declared, one, shared, old)
+        document["locations"][str(one.want.business)] = _location(world, declared, one, shared)
     _keep_undeclared(world, document, old, declared.slug)
     return document
 
@@ -140,14 +143,12 @@ def _group_resolved(group: Layer, references: dict[str, str | None]) -> _Resolve
     return _Resolved(sides, unknown)
 
 
-def _location(
-    world: World, declared: Declared, one: LocationInput, shared: _Resolved, old: in_force.Document | None
-) -> dict[str, Any]:
+def _location(world: World, declared: Declared, one: LocationInput, shared: _Resolved) -> dict[str, Any]:
     it = declared.declaration.locations[one.want.index]
     mine = layer(
         one.want.properties,
         one.sight.have.properties if one.sight.have is not None else (None if one.sight.exists else ()),
-        in_force.location_known(old, one.want.business),
+        one.known,
         one.rows,
         nextech.LOCATION_KEYS,
         world,

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from reconciler.core import declared, lint, model
 from reconciler.core.problems import Position, Problem, Severity
 from reconciler.core.suggest import nearest, quoted
-from reconciler.declarations import files, shape, yaml_events
+from reconciler.declarations import apart, files, shape, yaml_events
 from reconciler.declarations.cache import Cache, Memo
 
 SLUG = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
@@ -116,7 +116,7 @@ def load(
     try:
         found, missing = files.read_folder(root, below=shown_from, prefix=prefix)
         cache = Cache(cache_file) if cache_file is not None else None
-        readings = [_read(it, prefix, cache) for it in found]
+        readings = _read_all(found, prefix, cache)
         loaded = _together(readings, missing, prefix, today, _Selection(root, paths, prefix))
         if cache is not None:
             cache.save()  # now, when the rules have asked for their places
@@ -138,7 +138,37 @@ class _Reading:
     problems: list[Problem] = field(default_factory=list)
 
 
-def _read(found: files.Found, prefix: str, cache: Cache | None) -> _Reading:
+MANY = 2_000
+"""From so many files on a second process reads the second half."""
+
+
+def _read_all(found: Sequence[files.Found], prefix: str, cache: Cache | None) -> list[_Reading]:
+    if len(found) < MANY or cache is not None or not apart.can_fork():
+        return [_read(it, prefix, cache) for it in found]
+    half = len(found) // 2
+    theirs = apart.begin(found[half:], _quickly)
+    readings = [_read(it, prefix, cache) for it in found[:half]]
+    parsed = theirs() or [None] * (len(found) - half)
+    return readings + [_read(it, prefix, cache, known) for it, known in zip(found[half:], parsed, strict=True)]
+
+
+Parsed = tuple[Any, yaml_events.Lists]
+"""The value of a file in which the YAML is right, and the places of its first lists."""
+
+
+def _quickly(found: files.Found) -> Parsed | None:
+    text = yaml_events.decode(found.content, "") if found.content is not None else None
+    return None if text is None or isinstance(text, Problem) else _parsed(text)
+
+
+def _parsed(text: str) -> Parsed | None:
+    first: yaml_events.Lists = {}
+    quick, value = yaml_events.read_quickly(text, lint.OFTEN_TOLD, first)
+    return (value, first) if quick else None
+
+
+def _read(found: files.Found, prefix: str, cache: Cache | None, parsed: Parsed | None = None) -> _Reading:
+    """``parsed`` where it is known already."""
     name = files.shown_path(prefix + found.relative)
     slug = files.shown_path(found.relative).rpartition("/")[2].rpartition(".")[0]
     if found.content is None:
@@ -152,12 +182,13 @@ def _read(found: files.Found, prefix: str, cache: Cache | None) -> _Reading:
     memo: Memo = {}
     checked: model.Declaration | ValidationError | None = cache.get(digest, memo) if cache is not None else None
     if checked is None:
-        first: yaml_events.Lists = {}
-        quick, value = yaml_events.read_quickly(text, lint.OFTEN_TOLD, first)
-        checked = shape.check(value) if quick else None
-        memo.update({path: (line, column) for path, line, column in first.values()})
-        if cache is not None and isinstance(checked, model.Declaration):
-            cache.put(digest, value, memo)
+        parsed = parsed or _parsed(text)
+        if parsed is not None:
+            value, first = parsed
+            checked = shape.check(value)
+            memo.update({path: (line, column) for path, line, column in first.values()})
+            if cache is not None and isinstance(checked, model.Declaration):
+                cache.put(digest, value, memo)
     reading = _Reading(found.relative, File(name, slug, None, digest), text)
     if isinstance(checked, model.Declaration):
         reading.declared = declared.Declared(slug, name, checked, Positions(text, name, memo))
