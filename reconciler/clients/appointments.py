@@ -28,6 +28,7 @@ NEWER = 4090
 UPSERT_PATH = "/v1/appointments/{externalId}"
 REQUESTS_PATH = "/v1/appointments/requests"
 RESULT_PATH = "/v1/appointments/requests/{requestId}/result"
+ABSENT = frozenset({404, 405, 501})
 _ALL_BUT_AGAIN = frozenset(range(300, 500)) - {408, 425, 429}
 
 
@@ -177,6 +178,16 @@ class AppointmentsClient:
         except errors.RemoteError:
             return Answer(Outcome.UNKNOWN, None, None, "no answer came")
         return judge(reply.status, value, needs=needs)
+
+
+def is_absent(error: errors.RemoteError, *, was_there: bool) -> bool:
+    """Does Birdeye have no such endpoint? Nobody but us has published it, so that is no failure.
+
+    ``was_there``: it answered as it should before, so that an answer of another shape is a fault of today.
+    """
+    if isinstance(error, errors.Answered):
+        return error.status in ABSENT and error.code not in contacts.CODES
+    return isinstance(error, errors.Garbage) and not was_there
 
 
 def judge(status: int, value: object, *, needs: str | None) -> Answer:

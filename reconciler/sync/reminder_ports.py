@@ -104,6 +104,8 @@ class Mine:
     is_checked: bool = False
     """Everything ahead was looked at, and Birdeye told of what vanished."""
     crm_locations: tuple[str, ...] = ()
+    is_absent: bool = False
+    """Birdeye does not have the endpoints: looked at again when the next slot comes."""
 
     @property
     def business(self) -> int:
@@ -115,6 +117,15 @@ class Mine:
         if self.ended is None:
             self.ended = (status, detail)
             self.is_again = again
+
+    def absent(self) -> None:
+        """Birdeye answered like a server that has no such endpoints."""
+        self.is_absent = True
+        self.end(
+            "inactive",
+            "Birdeye has no appointments under the paths that are set (this contract is provisional), so it was neither "
+            "told of any nor asked for any",
+        )
 
     def complain(self, status: Status, detail: str) -> None:
         """Something is wrong in one direction; the other goes on."""

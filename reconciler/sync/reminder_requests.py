@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from reconciler.clients.appointments import Answer, Outcome
+from reconciler.clients.appointments import Answer, Outcome, is_absent
 from reconciler.clients.nextech_writes import WriteOutcome, Written
 from reconciler.core import booking, fhir, fhir_patient, timing
 from reconciler.core.booking import Kind, Request
@@ -65,7 +65,10 @@ class Requests:
         except NOT_WRITTEN:
             raise
         except RemoteError as error:
-            self.one.complain("error", error.message)
+            if is_absent(error, was_there=self.one.state.last_success is not None):
+                self.one.absent()
+            else:
+                self.one.complain("error", error.message)
         finally:
             if not self.options.dry_run:
                 self._count()
@@ -113,8 +116,8 @@ class Requests:
             if self.deps.stop.is_set():
                 return
             self.fence()
-            page = self.birdeye.requests(self.one.business, self.one.api_key, cursor)
             self.requests["requests"] += 1
+            page = self.birdeye.requests(self.one.business, self.one.api_key, cursor)
             items = []
             for item in page.items:
                 found = booking.request(item)

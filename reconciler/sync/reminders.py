@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from reconciler import errors
+from reconciler.clients.appointments import is_absent
 from reconciler.core import reminders as rules_of_reminders
 from reconciler.core import timing
 from reconciler.core.reminder_report import ReminderReport
@@ -190,6 +191,8 @@ class _Reminders:
             for one in self._running():
                 if one.place.reminders is not None and one.place.reminders.writes_back:
                     self._requests(one, ports)
+                elif one.state.last_success is None:
+                    self._ask_whether(one)
             self._upserts(ports, now)
         finally:
             self.requests = added(self.requests, ports.reads.take_requests(self.practice.practice_id))
@@ -200,6 +203,15 @@ class _Reminders:
             it.run()
         finally:
             self.requests = added(self.requests, it.requests)
+
+    def _ask_whether(self, one: Mine) -> None:
+        """Are there such endpoints at all? Asked of what only reads, before two years of appointments are read."""
+        try:
+            self.requests = added(self.requests, {"requests": 1})
+            self.birdeye.requests(one.business, one.api_key, None)
+        except errors.RemoteError as error:
+            if is_absent(error, was_there=False):
+                one.absent()  # anything else: telling will find out, and say it better
 
     def _upserts(self, ports: Ports, now: datetime) -> None:
         upserting = [it for it in self._running() if it.place.reminders is not None and it.place.reminders.upserts]
@@ -340,7 +352,7 @@ class _Reminders:
         if one is not None and one.slot is not None and not one.is_again:
             slot = one.slot.at
         due = None
-        if report.status not in ("inactive", "platform"):
+        if report.status not in ("inactive", "platform") or (one is not None and one.is_absent):
             due = taking.next_due(place, self.practice.pseudonym, after=max(now, slot or now))
             if report.status in ("error", "waiting"):
                 due = min(due, self.again_at or now + RETRY)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.clients.appointments import AppointmentsClient, Paths
 from reconciler.clock import Clock
 from reconciler.core.sync_report import LocationReport
 from reconciler.report import status_text
@@ -319,3 +320,40 @@ def test_a_trouble_of_reminders_is_one_of_the_location_in_every_form(it: Bench) 
     (entry,) = view.groups[0].entries
     assert entry.remark is not None
     assert entry.remark.rule == "sync/stopped"
+
+
+# a Birdeye without this contract ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("triggers", [[*BOTH, REVIEWS], [*UPSERT, REVIEWS], ["appointmentTrigger", REVIEWS]])
+def test_a_birdeye_that_has_no_such_endpoints_is_no_failure_and_costs_one_request(
+    it: Bench, triggers: list[str]
+) -> None:
+    it.put(triggers=triggers)
+    it.book(NEXT_WEEK, status="booked")
+    absent = Paths("/v1/absent/{externalId}", "/v1/absent/requests", "/v1/absent/requests/{requestId}/result")
+    it.deps.appointments = AppointmentsClient(it.transports[-1], absent)
+    report = it.sync()
+    (location,) = report.locations
+    assert location.reminders is not None
+    assert (location.status, location.reminders.status) == ("ok", "inactive")
+    assert location.reminders.detail.startswith("Birdeye has no appointments under the paths that are set")
+    assert report.exit_code == 0
+    assert location.requests["requests"] == 1
+    assert "appointment" not in location.requests
+    assert told(it) == []
+    assert it.changes == []
+    at = state(it).flow.next_due
+    assert at is not None
+    assert at > it.clock.now() + timedelta(hours=1)
+
+
+def test_once_it_was_there_its_absence_is_looked_at_anew_at_each_slot(it: Bench) -> None:
+    it.put(triggers=BOTH)
+    it.book(NEXT_WEEK, status="booked")
+    assert run(it).status == "ok"
+    there = it.deps.appointments
+    it.deps.appointments = AppointmentsClient(it.transports[-1], Paths(requests="/v1/absent"))
+    assert run(it).status == "inactive"
+    it.deps.appointments = there
+    assert run(it).status == "ok"

@@ -338,6 +338,7 @@ def test_an_unauthorised_practice_stops_both_directions(it: Bench) -> None:
 
 def test_a_lost_answer_is_told_again_and_does_no_harm(it: Bench) -> None:
     it.put(triggers=UPSERT)
+    run(it)
     it.book(NEXT_WEEK, status="pending")
     it.app.faults.arm("/resources/v1/appointments:1:reset-after-commit")
     report = run(it)
