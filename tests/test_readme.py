@@ -34,6 +34,8 @@ def test_every_folder_and_file_that_it_lists_exists() -> None:
     top, inner = re.findall(r"^ {4}(\S+)", listing, re.M), re.findall(r"^ {6}(\S+)", listing, re.M)
     assert [it for it in top if not (ROOT / it).exists()] == []
     assert [it for it in inner if not (ROOT / "reconciler" / it).exists()] == []
+    parts = {it.name for it in (ROOT / "reconciler").iterdir() if not it.name.startswith(("_", "."))} - {"py.typed"}
+    assert {it.removesuffix("/") for it in inner} >= parts
 
 
 def test_every_exit_code_of_an_error_is_in_its_table() -> None:
