@@ -18,7 +18,7 @@ from reconciler.core import saved
 from reconciler.errors import ReconcilerError, Stale
 from reconciler.report import documents
 from reconciler.report.plan_text import PlanView, render_plan
-from reconciler.workflow import applying, onboarding, planning
+from reconciler.workflow import applying, batches, onboarding
 from reconciler.workflow.session import load_declarations, open_session
 
 paths_argument = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
@@ -72,7 +72,7 @@ def plan(
             on_read=lambda business: progress.step(),
         )
         with session as it:
-            made = planning.make_in_batches(it.inputs)
+            made = batches.make_in_batches(it.inputs)
             weekly = onboarding.read_counts(it.store, clock.now())
     made = replace(made, plan=onboarding.with_reach(made.plan, loaded.declared, weekly))
     standings = onboarding.standings(
@@ -159,7 +159,7 @@ def check_plan(plan_file: Path, outputs: Outputs, common: Common) -> int:
     check_base(document, settings.birdeye.url, loaded.digest, clock)
     loaded = within(loaded, document)
     with open_session(settings, clock, write=False, loaded=loaded) as it:
-        made = planning.make_in_batches(it.inputs)
+        made = batches.make_in_batches(it.inputs)
     if made.plan.unreadable:
         common.say("the live state could not be read: " + "; ".join(f"{s}: {w}" for s, w in made.plan.unreadable))
         return 7

@@ -53,6 +53,12 @@ class RateLimiter:
                     return True
             # Somebody was told to wait while this caller slept: the slot is void, queue again behind the pause.
 
+    def slow_down(self, factor: float) -> None:
+        """From now on so many times fewer requests: others make the rest."""
+        with self._lock:
+            self._interval *= factor
+            self._slack *= factor
+
     def pause_until(self, instant: float) -> None:
         """Let nobody through before ``instant`` (of ``now``); an earlier one than a pause that stands changes nothing."""
         with self._lock:

@@ -60,6 +60,17 @@ class Builder:
             self.unreadable.append((one.slug, one.unreadable))
             self.warnings.append(Warning_(one.slug, f"could not be read: {one.unreadable}"))
 
+    def extend(self, other: Builder) -> None:
+        """Businesses that another builder was given, after those of this one."""
+        self.changes += other.changes
+        self.judged += other.judged
+        self.warnings += other.warnings
+        self.manual += other.manual
+        self.never_sent += other.never_sent
+        self.unreadable += other.unreadable
+        self.unchanged += other.unchanged
+        self.unverified += other.unverified
+
     def build(self, world: World) -> Plan:
         """The plan; ``world`` has at least an outline of all that was recorded."""
         found = objections.of_run(world, self.judged)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import marshal
 import os
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from collections.abc import Callable
 
 
 def can_fork() -> bool:
@@ -18,37 +14,29 @@ def can_fork() -> bool:
     return len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1
 
 
-def begin(items: Sequence[T], work: Callable[[T], Any]) -> Callable[[], list[Any] | None]:
-    """Start ``work`` on every item in a child. What is returned waits for the results, None where the child failed.
+def begin(work: Callable[[], bytes]) -> Callable[[], bytes | None]:
+    """Start ``work`` in a child. What is returned waits for its result; None where the child did not come to its end.
 
-    ``work`` is pure, and gives what ``marshal`` takes (plain values, nested); what it does not take becomes None.
+    The child has copies of everything: it uses no connection of the parent, and ends without closing any.
     """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
+        code = 1
         try:  # nothing of the parent may go on here: not its handlers, its buffers or its ``finally``
             os.close(reading)
+            content = work()
             with open(writing, "wb") as pipe:  # noqa: PTH123 - a descriptor
-                pipe.write(marshal.dumps([_dumped(work(it)) for it in items]))
+                pipe.write(content)
+            code = 0
         finally:
-            os._exit(0)
+            os._exit(code)
     os.close(writing)
 
-    def results() -> list[Any] | None:
+    def result() -> bytes | None:
         with open(reading, "rb") as pipe:  # noqa: PTH123 - a descriptor
             content = pipe.read()
-        os.waitpid(child, 0)
-        try:
-            found = marshal.loads(content)  # noqa: S302 - what our own child wrote
-        except (EOFError, ValueError, TypeError):
-            return None
-        return [None if it is None else marshal.loads(it) for it in found]  # noqa: S302 - likewise
+        _, status = os.waitpid(child, 0)
+        return content if status == 0 else None
 
-    return results
-
-
-def _dumped(value: Any) -> bytes | None:
-    try:
-        return marshal.dumps(value)
-    except ValueError:
-        return None
+    return result

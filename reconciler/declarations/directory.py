@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import marshal
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -146,19 +147,31 @@ def _read_all(found: Sequence[files.Found], prefix: str, cache: Cache | None) ->
     if len(found) < MANY or cache is not None or not apart.can_fork():
         return [_read(it, prefix, cache) for it in found]
     half = len(found) // 2
-    theirs = apart.begin(found[half:], _quickly)
+    theirs = apart.begin(lambda: marshal.dumps([_marshalled(it) for it in found[half:]]))
     readings = [_read(it, prefix, cache) for it in found[:half]]
-    parsed = theirs() or [None] * (len(found) - half)
-    return readings + [_read(it, prefix, cache, known) for it, known in zip(found[half:], parsed, strict=True)]
+    content = theirs()
+    known: list[bytes | None] = [None] * (len(found) - half) if content is None else marshal.loads(content)  # noqa: S302
+    return (
+        readings
+        + [
+            _read(it, prefix, cache, None if value is None else marshal.loads(value))  # noqa: S302 - our own child's
+            for it, value in zip(found[half:], known, strict=True)
+        ]
+    )
 
 
 Parsed = tuple[Any, yaml_events.Lists]
 """The value of a file in which the YAML is right, and the places of its first lists."""
 
 
-def _quickly(found: files.Found) -> Parsed | None:
+def _marshalled(found: files.Found) -> bytes | None:
+    """What ``_parsed`` gives for a file; None where there is something to tell of it, or a value that has no such form."""
     text = yaml_events.decode(found.content, "") if found.content is not None else None
-    return None if text is None or isinstance(text, Problem) else _parsed(text)
+    parsed = None if text is None or isinstance(text, Problem) else _parsed(text)
+    try:
+        return None if parsed is None else marshal.dumps(parsed)
+    except ValueError:
+        return None
 
 
 def _parsed(text: str) -> Parsed | None:

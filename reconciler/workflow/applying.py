@@ -12,7 +12,8 @@ from reconciler.apply.settle import settle
 from reconciler.core import objections, saved
 from reconciler.core.plan import Change, Objection, Plan
 from reconciler.errors import LockHeld, Partial, ReconcilerError, Stale
-from reconciler.workflow.planning import Inputs, Made, make_in_batches, read_outline
+from reconciler.workflow.batches import make_in_batches
+from reconciler.workflow.planning import Inputs, Made, read_outline
 
 
 @dataclass(frozen=True)

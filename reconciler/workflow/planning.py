@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler import observe
-from reconciler.core import business, lint, objections, planner
+from reconciler.core import lint, objections, planner
 from reconciler.core.declared import Declared
 from reconciler.core.live import LiveBusiness, Trigger
 from reconciler.core.plan import Plan
 from reconciler.core.planned import Planned
 from reconciler.core.problems import Severity
-from reconciler.core.records import InForce, ObjectReceipt, Recorded
+from reconciler.core.records import Recorded
 from reconciler.core.values import Fingerprint
 from reconciler.core.world import Directory, World
 from reconciler.declarations import Loaded
@@ -41,6 +41,8 @@ class Inputs:
     concurrency: int = 8
     reassert: frozenset[str] = frozenset()
     on_read: Callable[[int], None] = lambda business: None
+    share: Callable[[], AbstractContextManager[Inputs]] | None = None
+    """Halves the rate of requests, and gives what a second process needs for its half: connections of its own."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +129,12 @@ EMPTY_FOLDER = "E118"
 
 def make(inputs: Inputs, *, recorded: Recorded | None = None) -> Made:
     """Observe and plan. Writes nothing. Raises errors.RemoteError where not even the trigger catalogue can be read."""
-    with _without_collector():
+    with without_collector():
         return _make(inputs, recorded)
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def without_collector() -> Iterator[None]:
     """Values are made by the million and hardly one is garbage: the collector would take a third of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
@@ -145,86 +147,16 @@ def _without_collector() -> Iterator[None]:
 
 def _make(inputs: Inputs, recorded: Recorded | None) -> Made:
     recorded = read_records(inputs.store) if recorded is None else recorded
-    selected, secrets, catalogue = _prepare(inputs, recorded)
+    selected, secrets, catalogue = prepare(inputs, recorded)
     targets = targets_of(selected, recorded)
-    live = _observe(inputs, targets, observe.MappingReads(inputs.client))
-    world = replace(_world(inputs, secrets, catalogue, selected), recorded=recorded, live=live)
+    live = observed(inputs, targets, observe.MappingReads(inputs.client))
+    world = replace(world_of(inputs, secrets, catalogue, selected), recorded=recorded, live=live)
     planned = planner.plan_businesses(world)
-    world = _with_renames(inputs, world, planned)
+    world = with_renames(inputs, world, planned)
     return Made(planner.make_plan(world, planned), world, planned, catalogue)
 
 
-def make_in_batches(inputs: Inputs) -> Made:
-    """The same plan, with only the businesses kept that it has something to do or to say about.
-
-    What memory it takes grows with the declarations, not with what is recorded and live.
-    """
-    with _without_collector():
-        return _make_in_batches(inputs)
-
-
-def _make_in_batches(inputs: Inputs) -> Made:
-    outline = read_outline(inputs.store)
-    selected, secrets, catalogue = _prepare(inputs, outline)
-    owners: dict[int, set[str]] = {}
-    for receipt in outline.objects:
-        owners.setdefault(receipt.business, set()).add(receipt.slug)
-    groups = frozenset(it.group_id for it in outline.objects if it.group_id is not None)
-    base = replace(_world(inputs, secrets, catalogue, selected), recorded=outline, other_groups=groups)
-    reads = observe.MappingReads(inputs.client)
-    builder = planner.Builder()
-    kept: list[Planned] = []
-    objects: list[ObjectReceipt] = []
-    documents: list[InForce] = []
-    live: dict[int, LiveBusiness] = {}
-    for start in range(0, len(selected), BATCH):
-        batch = selected[start : start + BATCH]
-        recorded = _records_of(inputs.store, _concerned(batch, owners), outline)
-        seen = _observe(inputs, targets_of(batch, recorded), reads)
-        names = frozenset(it.slug for it in batch)
-        world = replace(base, recorded=recorded, live=seen, selected=names)
-        planned = tuple(business.plan_business(world, it) for it in batch)
-        world = _with_renames(inputs, world, planned)
-        for one in planned:
-            builder.add(world, one)
-            if one.changes or one.objections:
-                kept.append(one)
-                live |= {one.business: seen[one.business]} if one.business in seen else {}
-        touched = {it.slug for it in planned if it.changes or it.objections}
-        slugs = _concerned(tuple(it for it in batch if it.slug in touched), owners)
-        objects += [it for it in recorded.objects if it.slug in slugs]
-        documents += [it for it in recorded.in_force if it.slug in slugs]
-    plan = builder.build(base)
-    world = replace(base, live=live, recorded=Recorded(tuple(objects), tuple(documents), outline.open_intents))
-    return Made(plan, world, tuple(kept), catalogue)
-
-
-BATCH = 500
-"""Businesses that are observed and planned together."""
-
-
-def _concerned(batch: tuple[Declared, ...], owners: dict[int, set[str]]) -> set[str]:
-    """The slugs under which something is recorded of these: their own, the ones they moved from, and those that own
-    their locations.
-    """
-    slugs: set[str] = set()
-    for one in batch:
-        it = one.declaration
-        slugs |= {one.slug, *(move.from_ for move in it.moved)}
-        for number in (it.business, *(location.business for location in it.locations)):
-            slugs |= owners.get(number, set())
-    return slugs
-
-
-def _records_of(store: Store, slugs: set[str], outline: Recorded) -> Recorded:
-    if store.empty:
-        return Recorded()
-    with store.read() as connection:
-        found = receipts.of_slugs(connection, sorted(slugs))
-    return replace(found, open_intents=outline.open_intents)
-
-
-def _prepare(inputs: Inputs, recorded: Recorded) -> tuple[tuple[Declared, ...], dict[str, str], tuple[Trigger, ...]]:
+def prepare(inputs: Inputs, recorded: Recorded) -> tuple[tuple[Declared, ...], dict[str, str], tuple[Trigger, ...]]:
     """The selected declarations, their secrets' fingerprints and the catalogue; everything that can refuse early."""
     refuse_errors(inputs.loaded, recorded=recorded)
     selected = tuple(it for it in inputs.loaded.declared if it.slug in inputs.loaded.selected)
@@ -238,7 +170,8 @@ def _prepare(inputs: Inputs, recorded: Recorded) -> tuple[tuple[Declared, ...], 
     return selected, secrets, catalogue
 
 
-def _observe(inputs: Inputs, targets: list[observe.Target], reads: observe.MappingReads) -> dict[int, LiveBusiness]:
+def observed(inputs: Inputs, targets: list[observe.Target], reads: observe.MappingReads) -> dict[int, LiveBusiness]:
+    """Live state of some businesses."""
     return observe.observe(
         inputs.client,
         targets,
@@ -249,9 +182,10 @@ def _observe(inputs: Inputs, targets: list[observe.Target], reads: observe.Mappi
     )
 
 
-def _world(
+def world_of(
     inputs: Inputs, secrets: dict[str, str], catalogue: tuple[Trigger, ...], selected: tuple[Declared, ...]
 ) -> World:
+    """What everything is planned from, before anything recorded or live is in it."""
     return World(
         declared=inputs.loaded.declared,
         recorded=Recorded(),
@@ -270,7 +204,7 @@ def _world(
     )
 
 
-def _with_renames(inputs: Inputs, world: World, planned: tuple[Planned, ...]) -> World:
+def with_renames(inputs: Inputs, world: World, planned: tuple[Planned, ...]) -> World:
     """Looks up Nextech's own names where a renamed location could explain a changed filter."""
     wanted = set(objections.renames_to_check(world, planned))
     if not wanted:

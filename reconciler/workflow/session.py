@@ -6,8 +6,8 @@ import random
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconciler import declarations
@@ -69,14 +69,20 @@ def load_declarations(
     )
 
 
-def open_transport(settings: Settings, clock: Clock, fence: Callable[[], None] | None = None) -> Transport:
+def new_limiter(settings: Settings, clock: Clock) -> RateLimiter:
+    """As many requests a second as the settings allow."""
+    return RateLimiter(settings.birdeye.requests_per_second, now=clock.monotonic, sleep=clock.sleep)
+
+
+def open_transport(
+    settings: Settings, clock: Clock, fence: Callable[[], None] | None = None, limiter: RateLimiter | None = None
+) -> Transport:
     """The transport of the integration API."""
-    limiter = RateLimiter(settings.birdeye.requests_per_second, now=clock.monotonic, sleep=clock.sleep)
     return Transport(
         base_url=settings.birdeye.url,
         allowed_hosts=settings.allowed_hosts,
         headers=settings.birdeye.headers,
-        limiter=limiter,
+        limiter=limiter or new_limiter(settings, clock),
         concurrency=settings.birdeye.concurrency,
         now=clock.monotonic,
         wall=clock.now,
@@ -155,17 +161,18 @@ def open_session(
         loaded = load_declarations(settings, clock, paths) if loaded is None else loaded
         store = stack.enter_context(open_store(settings.store, now=clock.now, write=write))
         fingerprints = Fingerprints(keys.inner_key(store, "receipt", receipt_key(settings, store)))
-        transport = stack.enter_context(open_transport(settings, clock, fence))
+        limiter = new_limiter(settings, clock)
+        transport = stack.enter_context(open_transport(settings, clock, fence, limiter))
         client = IntegrationsClient(transport)
 
-        def list_names(reference: str, practice_plus: bool) -> frozenset[str]:
-            practice_id = settings.secrets.reveal(reference)
-            return frozenset(it.name for it in client.locations(practice_id, new_version=practice_plus))
+        def share() -> AbstractContextManager[Inputs]:
+            limiter.slow_down(2)
+            return _second(settings, clock, inputs)
 
         inputs = Inputs(
             loaded=loaded,
             client=client,
-            list_names=list_names,
+            list_names=_names(settings, client),
             store=store,
             fingerprint=fingerprints.full,
             reveal=settings.secrets.reveal,
@@ -175,5 +182,33 @@ def open_session(
             concurrency=settings.birdeye.concurrency,
             reassert=reassert,
             on_read=on_read,
+            share=share if fence is None else None,
         )
         yield Session(settings, clock, loaded, store, transport, client, inputs)
+
+
+def _names(settings: Settings, client: IntegrationsClient) -> Callable[[str, bool], frozenset[str]]:
+    def list_names(reference: str, practice_plus: bool) -> frozenset[str]:
+        practice_id = settings.secrets.reveal(reference)
+        return frozenset(it.name for it in client.locations(practice_id, new_version=practice_plus))
+
+    return list_names
+
+
+@contextmanager
+def _second(settings: Settings, clock: Clock, inputs: Inputs) -> Iterator[Inputs]:
+    """The same inputs for a second process: a store and connections of its own, half of what may be asked."""
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(settings.store, now=clock.now, write=False))
+        limiter = new_limiter(settings, clock)
+        limiter.slow_down(2)
+        client = IntegrationsClient(stack.enter_context(open_transport(settings, clock, None, limiter)))
+        yield replace(
+            inputs,
+            store=store,
+            client=client,
+            list_names=_names(settings, client),
+            concurrency=max(1, inputs.concurrency // 2),
+            on_read=lambda business: None,
+            share=None,
+        )
