@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable
+from typing import Self
 
 
 def can_fork() -> bool:
@@ -14,8 +16,38 @@ def can_fork() -> bool:
     return len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1
 
 
-def begin(work: Callable[[], bytes]) -> Callable[[], bytes | None]:
-    """Start ``work`` in a child. What is returned waits for its result; None where the child did not come to its end.
+class Apart:
+    """Work that a child does. A context manager: where the result was not waited for, the child is ended."""
+
+    def __init__(self, child: int, reading: int) -> None:
+        self._child: int | None = child
+        self._reading = reading
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._reading)
+        if self._child is not None:
+            os.kill(self._child, signal.SIGKILL)
+            self._wait(self._child)
+
+    def result(self) -> bytes | None:
+        """Waits for what the work gave; None where the child did not come to its end."""
+        with open(self._reading, "rb", closefd=False) as pipe:
+            content = pipe.read()
+        if self._child is None:
+            return None
+        return content if self._wait(self._child) == 0 else None
+
+    def _wait(self, child: int) -> int:
+        _, status = os.waitpid(child, 0)
+        self._child = None
+        return status
+
+
+def begin(work: Callable[[], bytes]) -> Apart:
+    """Start ``work`` in a child.
 
     The child has copies of everything: it uses no connection of the parent, and ends without closing any.
     """
@@ -32,11 +64,4 @@ def begin(work: Callable[[], bytes]) -> Callable[[], bytes | None]:
         finally:
             os._exit(code)
     os.close(writing)
-
-    def result() -> bytes | None:
-        with open(reading, "rb") as pipe:  # noqa: PTH123 - a descriptor
-            content = pipe.read()
-        _, status = os.waitpid(child, 0)
-        return content if status == 0 else None
-
-    return result
+    return Apart(child, reading)

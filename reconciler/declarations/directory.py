@@ -147,9 +147,9 @@ def _read_all(found: Sequence[files.Found], prefix: str, cache: Cache | None) ->
     if len(found) < MANY or cache is not None or not apart.can_fork():
         return [_read(it, prefix, cache) for it in found]
     half = len(found) // 2
-    theirs = apart.begin(lambda: marshal.dumps([_marshalled(it) for it in found[half:]]))
-    readings = [_read(it, prefix, cache) for it in found[:half]]
-    content = theirs()
+    with apart.begin(lambda: marshal.dumps([_marshalled(it) for it in found[half:]])) as theirs:
+        readings = [_read(it, prefix, cache) for it in found[:half]]
+        content = theirs.result()
     known: list[bytes | None] = [None] * (len(found) - half) if content is None else marshal.loads(content)  # noqa: S302
     return (
         readings

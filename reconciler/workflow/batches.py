@@ -145,20 +145,20 @@ def _by_two(
         made = _Part()
         with others as own:
             known = observe.MappingReads(own.client, answers=reads.answers, misses=reads.misses)
-            for start in range(0, len(theirs), BATCH):
-                if os.getppid() != parent:
-                    raise ChildProcessError  # nobody waits for this any more
-                job.plan(own, known, theirs[start : start + BATCH], made)
+            job.plan(replace(own, on_read=still_wanted), known, theirs, made)
         return pickle.dumps(made)
 
-    result = apart.begin(in_the_child)
+    def still_wanted(number: int) -> None:
+        if os.getppid() != parent:
+            raise ChildProcessError  # the parent was killed: nobody waits for this
 
     def twice(number: int) -> None:
         inputs.on_read(number)
         inputs.on_read(number)  # the other half is as far
 
-    job.plan(replace(inputs, on_read=twice), reads, mine, part)
-    content = result()
+    with apart.begin(in_the_child) as child:
+        job.plan(replace(inputs, on_read=twice), reads, mine, part)
+        content = child.result()
     if content is None:  # whatever stopped the child is met again here, and told
         job.plan(replace(inputs, on_read=lambda number: None), reads, theirs, part)
     else:

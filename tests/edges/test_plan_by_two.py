@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -19,7 +20,7 @@ from reconciler.sandbox.server import Server, serve, variables
 from tests.reconciling import SAMPLES
 
 PROGRAM = """
-import os, sys
+import os, sys, time
 from reconciler.cli import main
 from reconciler.declarations import apart
 from reconciler.workflow import batches
@@ -30,9 +31,13 @@ apart.can_fork = lambda: mode != "alone"
 begin = apart.begin
 forked = []
 
+def never_ends():
+    print(os.getpid(), file=sys.stderr, flush=True)
+    time.sleep(60)
+
 def counted(work):
     forked.append(True)
-    return begin((lambda: os._exit(9)) if mode == "dies" else work)
+    return begin({"dies": lambda: os._exit(9), "hangs": never_ends}.get(mode, work))
 
 apart.begin = counted
 code = main.run(["plan", "-q", "--output", "json", "--detailed-exitcode"])
@@ -85,3 +90,16 @@ def test_two_processes_plan_what_one_plans_with_the_same_reads(folder: Path, ser
     assert plan(folder, server, "two") == (changed[0], changed[1].replace("0 ", "1 ", 1), changed[2])
     document, said, _ = plan(folder, server, "dies")
     assert (document, said) == (changed[0], changed[1].replace("0 ", "1 ", 1))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_an_interrupted_plan_leaves_no_second_process(folder: Path, server: Server) -> None:
+    command = [sys.executable, "-c", PROGRAM, "hangs"]
+    with subprocess.Popen(command, cwd=folder, env=environ(server), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        child = int(process.stderr.readline())
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert said == "\nstopped\n1 130\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
