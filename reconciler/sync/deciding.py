@@ -97,6 +97,20 @@ class Tally:
         return found
 
 
+@dataclass(frozen=True)
+class _Work:
+    """One location's visits of one part, after the table that needs no patient."""
+
+    one: Taken
+    ordered: Sequence[Visit]
+    forced: Sequence[Decided]
+    moments: Moments
+    first: Mapping[Phi[str], Decision | None]
+    needed: Mapping[Phi[str], Phi[str]]
+    """Patient by appointment."""
+    opt_outs: OptOuts
+
+
 @dataclass
 class Deciding:
     """Decides and records the visits of one pass."""
@@ -147,10 +161,17 @@ class Deciding:
                 forced.setdefault(one.business, []).append(Decided(visit, found.decision))
             else:
                 assigned.setdefault(one.business, []).append(visit)
+        work = []
         for business, one in self._running.items():
             mine, theirs = assigned.get(business, []), forced.get(business, [])
-            if mine or theirs:
-                self._location(one, mine, theirs)
+            it = self._first_table(one, mine, theirs) if mine or theirs else None
+            if it is not None:
+                work.append(it)
+        # The patients of all locations in one row: the last ids of one location's page fill the request of the next.
+        ahead = [patient for it in work for patient in it.needed.values()]
+        passed = 0
+        for it in work:
+            passed = self._second_table(it, ahead, passed)
 
     def _is_of_interest(self, visit: Visit) -> bool:
         return visit.start is None or any(it.window.takes(visit.start) for it in self.taken)
@@ -174,7 +195,8 @@ class Deciding:
                 seen.add(it.id)
         return found
 
-    def _location(self, one: Taken, mine: Sequence[Visit], forced: Sequence[Decided]) -> None:
+    def _first_table(self, one: Taken, mine: Sequence[Visit], forced: Sequence[Decided]) -> _Work | None:
+        """What needs no patient, for one location; None where nobody may be contacted now and nothing is decided."""
         moments = Moments(self.now, one.contact_start.day, one.window.closed_before)
         ordered = sorted(mine, key=fhir.visit_order)
         # One contact a day is decided over all of them; patients, contacts and rows are there for a page at a time.
@@ -189,25 +211,30 @@ class Deciding:
                 one.end("error", f"who opted out cannot be read: {error.message}")
                 one.is_undecided = True
                 self.tallies[one.business] = Tally()
-                return
-        ahead = list(needed.values())
-        passed = 0
-        for start in range(0, len(ordered), RECORD_PAGE):
-            page = ordered[start : start + RECORD_PAGE]
-            asked = [needed[it.id] for it in page if it.id is not None and it.id in needed]
+                return None
+        return _Work(one, ordered, forced, moments, first, needed, opt_outs)
+
+    def _second_table(self, it: _Work, ahead: Sequence[Phi[str]], passed: int) -> int:
+        """Decide and record one location's visits. ``ahead``: the patients of all locations, of which ``passed`` are
+        done; how many are then.
+        """
+        for start in range(0, len(it.ordered), RECORD_PAGE):
+            page = it.ordered[start : start + RECORD_PAGE]
+            asked = [it.needed[visit.id] for visit in page if visit.id is not None and visit.id in it.needed]
             passed += len(asked)
             decided = decide.decide_all(
                 page,
-                one.rules,
-                moments,
+                it.one.rules,
+                it.moments,
                 patients=self.extract.patients(asked, islice(ahead, passed, None)),
                 external_id=lambda patient: self.deps.pseudonyms.external_id(self.practice, patient),
-                opt_outs=opt_outs,
-                first=first,
+                opt_outs=it.opt_outs,
+                first=it.first,
             )
-            self._keep(one, decided)
-        for start in range(0, len(forced), RECORD_PAGE):
-            self._keep(one, forced[start : start + RECORD_PAGE])
+            self._keep(it.one, decided)
+        for start in range(0, len(it.forced), RECORD_PAGE):
+            self._keep(it.one, it.forced[start : start + RECORD_PAGE])
+        return passed
 
     def _needed(self, ordered: Sequence[Visit], first: Mapping[Phi[str], Decision | None]) -> dict[Phi[str], Phi[str]]:
         """The patients of the visits that passed the first table and may still be decided, by appointment."""

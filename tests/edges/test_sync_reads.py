@@ -46,6 +46,16 @@ def test_each_patient_is_asked_for_once_and_fifty_at_a_time(it: Bench) -> None:
     assert it.requests["GET Patient"] == 2
 
 
+def test_the_patients_of_all_locations_share_their_requests(it: Bench) -> None:
+    it.put(*NAMED, locations=NAMED)
+    for _ in range(20):
+        it.book("2026-11-23", place=0)
+        it.book("2026-11-23", place=1)
+    report = it.sync()
+    assert [each.counts.sent for each in report.locations] == [20, 20]
+    assert it.requests["GET Patient"] == 1
+
+
 def test_patients_of_visits_that_are_held_back_anyway_are_not_read(it: Bench) -> None:
     it.put()
     it.book("2026-11-23", status="cancelled")
