@@ -80,7 +80,7 @@ DOCUMENTS: tuple[Document, ...] = (
     Document(
         "check-plan",
         "`check-plan PLAN --output json`. A stale plan has no document: exit code 4, with what is new on standard error.",
-        {**_HEAD, "state": "`current`, or `subset`: a part of the plan is left, the rest is done"},
+        {**_HEAD, "state": "`current`; `subset`: a part of the plan is left, the rest is done; `done`: all of it is"},
     ),
     Document(
         "apply",

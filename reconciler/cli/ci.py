@@ -31,7 +31,9 @@ _MEANS = {
 """What an exit code without a plan or report means, for a person in a pull request."""
 _ALLOWED_BY = (
     "<sub>An objection is allowed by <code>allow:</code> in the declaration, reviewed here like everything else, or by "
-    "name where somebody starts the apply job by hand (<code>RECONCILER_ALLOW</code>).</sub>"
+    "name where somebody starts the apply job by hand (<code>RECONCILER_ALLOW</code>); <code>adopt</code>, "
+    "<code>ambiguous-group</code>, <code>group-vanished</code>, <code>undeclared</code> and those of a whole run only by "
+    "name.</sub>"
 )
 
 

@@ -152,7 +152,7 @@ def show(plan_file: Path, summary_only: bool, outputs: Outputs, common: Common) 
 @output_option("text", "json")
 @common
 def check_plan(plan_file: Path, outputs: Outputs, common: Common) -> int:
-    """Is a saved plan still current? Exit 0: exactly; 2: a part of it is left; 4: stale."""
+    """Is a saved plan still current? Exit 0: exactly, or all of it is done; 2: a part of it is left; 4: stale."""
     document = read_plan_file(plan_file)
     settings, clock = common.settings(), Clock()
     loaded = load_declarations(settings, clock)
@@ -167,17 +167,22 @@ def check_plan(plan_file: Path, outputs: Outputs, common: Common) -> int:
     if missing:
         raise Stale("the plan is stale; what is new:\n" + "\n".join(f"  {it}" for it in missing))
     is_same = made.plan.digest == document["digest"]
-    state = "current" if is_same else "subset"
+    state = "current" if is_same else "subset" if made.plan.changes else "done"
     outputs.write(
         lambda form: (
             documents.to_text({"format_version": "1.0", "kind": "check-plan", "state": state})
             if form == "json"
-            else {"current": "The plan is current.\n", "subset": "A part of the plan is left; the rest is done.\n"}[
-                state
-            ]
+            else _STATES[state]
         )
     )
-    return 0 if is_same else 2
+    return 2 if state == "subset" else 0
+
+
+_STATES = {
+    "current": "The plan is current.\n",
+    "subset": "A part of the plan is left; the rest is done.\n",
+    "done": "All of the plan is done.\n",
+}
 
 
 def within(loaded: Any, document: dict[str, Any]) -> Any:

@@ -302,7 +302,7 @@ class Transport:
         if asked is not None:
             failure.note = f"; it asks to wait {asked:.10g} s and this call may take {call.seconds:g} s: gave up"
         elif number > 1:
-            failure.note = f"; gave up after {number} attempts"
+            failure.note = "; gave up after several attempts"  # how many depends on chance, and this stands in plans
         return None
 
     def _attempt(self, call: _Call, *, previous: failures.Failure | None) -> Reply | failures.Failure:

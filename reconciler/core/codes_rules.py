@@ -208,7 +208,7 @@ _WARNINGS = (
         "W403",
         "one reminder trigger without the other",
         "Reminders, scheduling and recall need both appointment triggers.",
-        "Add the other.",
+        "Add the other, or delete this one.",
         (_TRIGGERS, "[appointmentTrigger]"),
     ),
     Explanation(

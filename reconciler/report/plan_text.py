@@ -47,7 +47,8 @@ def render_plan(view: PlanView, *, colour: bool = False, summary_only: bool = Fa
     lines += _summary_list(view.changes, colour) if summary_only else _by_business(view.changes, colour)
     lines += _warnings(view)
     if not view.changes:
-        lines += ["No changes: nothing that can be seen differs from what is declared.", ""]
+        what = ("No other changes", "nothing else") if view.objections else ("No changes", "nothing")
+        lines += [f"{what[0]}: {what[1]} that can be seen differs from what is declared.", ""]
     standing = sum((it.code, it.slug) not in view.allowed for it in view.objections)
     lines.append(totals(replace(view.summary, refused=standing)))
     if view.never_sent:

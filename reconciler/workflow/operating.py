@@ -159,6 +159,8 @@ def _flow(
         return "unauthorised", f"since {practice.since:%Y-%m-%d %H:%M} UTC: {practice.detail}"
     if state is None:
         return "waiting", "has not run yet"
+    if state.status == "inactive" and state.next_due is not None:
+        return state.status, state.detail  # not by configuration: something was not there, and is looked at again
     if state.status in ("paused", "unauthorised", "inactive", "platform"):
         return "waiting", "runs at its next slot"
     return state.status, state.detail

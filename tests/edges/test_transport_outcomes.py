@@ -110,7 +110,9 @@ def test_an_unreachable_host_is_told_within_ten_seconds() -> None:
     transport, time, _ = scripted([REFUSED], deadline_seconds=60.0)
     with pytest.raises(errors.NotSent) as caught:
         transport.send("GET", "/x")
-    assert caught.value.message == (f"GET /v1/x: no connection to {HOST}; nothing was sent; gave up after 6 attempts")
+    assert caught.value.message == (
+        f"GET /v1/x: no connection to {HOST}; nothing was sent; gave up after several attempts"
+    )
     assert time.seconds - 1000 <= 10
 
 
@@ -118,7 +120,7 @@ def test_attempts_back_off_exponentially_up_to_a_limit_and_end_at_the_deadline()
     transport, time, _ = scripted([httpx.Response(503)], deadline_seconds=30.0)
     with pytest.raises(errors.Answered) as caught:
         transport.send("GET", "/x")
-    assert caught.value.message == f"GET /v1/x: {HOST} answered 503; gave up after 8 attempts"
+    assert caught.value.message == f"GET /v1/x: {HOST} answered 503; gave up after several attempts"
     assert time.slept == [0.25, 0.5, 1, 2, 4, 8, 8]
 
 
