@@ -73,23 +73,24 @@ class Tally:
         else:  # decided to be sent or held, in a backfill
             self.add("skipped", "backfilled")
 
-    def counts(self, *, carried: int = 0, sent: int = 0, failed: int = 0, unknown: int = 0) -> Counts:
+    def counts(self, *, carried: int = 0, sent: int = 0, failed: int = 0, unknown: int = 0, left: int = 0) -> Counts:
         """The published counts once everything was delivered.
 
-        ``carried``: planned by earlier passes and not seen by this one; they are read in the sense of the report. Raises
+        ``carried``: planned by earlier passes and not seen by this one; they are read in the sense of the report, and so
+        are those that were ``left`` held or unknown when this pass looked them up. Raises
         ``InternalError`` where the counts do not add up.
         """
         found = Counts(
-            read=self.read + carried,
+            read=self.read + carried + left,
             sent=sent,
             already_sent=self.kinds["already_sent"],
             restricted=dict(sorted(self.restricted.items())),
             skipped=dict(sorted(self.skipped.items())),
             quarantined=self.kinds["quarantined"],
-            held=self.kinds["held"] + unknown,
+            held=self.kinds["held"] + unknown + left,
             failed=self.kinds["failed"] + failed,
             pending=self.planned + carried - sent - failed - unknown,
-            eligible=self.kinds["held"] + self.kinds["failed"] + self.planned + carried,
+            eligible=self.kinds["held"] + self.kinds["failed"] + self.planned + carried + left,
         )
         check(found)
         if found.pending < 0:
@@ -131,6 +132,8 @@ class Deciding:
     tallies: dict[int, Tally] = field(default_factory=dict)
     unassigned: int = 0
     _previous: frozenset[Phi[str]] = frozenset()
+    left: dict[int, set[str]] = field(default_factory=dict)
+    """By location: appointments that this pass found held or unknown, until they are met among what is read."""
     seen: int = 0
     """Visits of every kind, due location or not."""
     by_name: Counter[str] = field(default_factory=Counter)
@@ -271,8 +274,10 @@ class Deciding:
                 entries.append(self._entry(one, it, self.deps.pseudonyms.appointment(self.practice, it.visit.id)))
         if not entries:
             return
+        left = self.left.get(one.business, set())
         for result in self._record(entries):
             tally.take(result)
+            left.discard(result.entry.appointment)  # counted here, as it stands
             if result.effect != "kept":
                 shown = result.entry.decision if result.effect != "duplicate" else ledger.DUPLICATE
                 self._tell(one, shown, result.entry.appointment, result.effect)

@@ -85,6 +85,8 @@ class _Pass:
     deciding: Deciding | None = None
     carried: dict[int, int] = field(default_factory=dict)
     delivered: Delivered = field(default_factory=Delivered)
+    left: dict[int, set[str]] = field(default_factory=dict)
+    """Appointments that were looked up and stay held or unknown, by location."""
     requests: dict[str, int] = field(default_factory=dict)
     is_read: bool = False
     """Was everything read and recorded?"""
@@ -192,6 +194,7 @@ class _Pass:
             self._accounts(self.taken),
             settle_seconds=deps.limits.unknown_settle_seconds,
         )
+        self.left = done.left
         if done.requests:
             self.requests["lookup"] = done.requests
 
@@ -224,6 +227,7 @@ class _Pass:
             is_dry=self.options.dry_run,
             is_backfill=self.options.kind == "backfill",
             now=now,
+            left=self.left,
         )
         fact = f"visits:{self.practice.pseudonym}"
         with self.deps.ledger.read() as connection:
@@ -356,6 +360,7 @@ class _Pass:
             sent=self.delivered.confirmed.get(business, 0),
             failed=sum(self.delivered.failed.get(business, {}).values()),
             unknown=self.delivered.unknown.get(business, 0),
+            left=len(self.left.get(business, ())),
         )
 
     def _finish(self, failure: tuple[Status, str] | None) -> PassReport:

@@ -56,6 +56,8 @@ class Settled:
     held: dict[int, int] = field(default_factory=dict)
     waiting: dict[int, int] = field(default_factory=dict)
     """Still unknown: too early, or the look-up failed."""
+    left: dict[int, set[str]] = field(default_factory=dict, compare=False)
+    """The appointments (pseudonyms) that are held or still unknown, by location."""
     requests: int = 0
 
 
@@ -124,11 +126,14 @@ class _Settling:
             after = (page[-1][0], page[-1][1].appointment)
 
     def _resolve(self, connection: Connection, claimed: Claimed, state: Verdict, customer: str | None) -> bool:
+        left = self.done.left.setdefault(claimed.business, set())
+        (left.add if state in ("wait", "held", None) else left.discard)(claimed.appointment)
         if state == "wait":
             self._count(self.done.waiting, claimed.business)
             return False
         if state == "confirmed" and ledger_outbox.has_rival(connection, claimed):
             state = "held"  # the log does not say which of the patient's visits it speaks of
+            left.add(claimed.appointment)
         changed = ledger_outbox.resolve(connection, claimed, state, now=self._it.now(), customer_id=customer)
         if state is None:
             self._count(self.done.waiting, claimed.business)

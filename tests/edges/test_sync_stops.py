@@ -278,6 +278,30 @@ def test_an_unknown_outcome_is_held_in_the_counts_and_resolved_by_a_later_pass(i
     assert (again.counts.held, again.counts.already_sent, len(it.deliveries)) == (0, 1, 1)
 
 
+def test_one_that_stays_unknown_is_told_after_its_day_has_left_the_window_and_then_held(it: Bench) -> None:
+    it.put()
+    it.book("2026-11-23")
+    it.app.faults.arm("/resources/v1/contact/external/preferences/checkin:1:502-after-commit")
+    assert it.one().counts.held == 1
+    look_up = "/resources/v1/contact/external/preferences/getCustomer"
+    for _ in range(2):
+        it.clock.advance(days=5)
+        it.app.faults.clear()
+        it.app.faults.arm(f"{look_up}:*:500")
+        report = it.sync()
+        assert (report.locations[0].counts.held, report.exit_code) == (1, 5)
+    it.app.faults.clear()
+    for contact in it.app.contacts.contacts.values():
+        contact.activity.clear()
+    it.clock.advance(seconds=60)
+    report = it.sync()
+    counts = report.locations[0].counts
+    assert (counts.read, counts.held, counts.eligible, report.exit_code) == (1, 1, 1, 5)
+    it.clock.advance(seconds=60)
+    assert it.sync().exit_code == 0  # it stands in `held list` now, and no pass has to do with it
+    assert len(it.deliveries) == 1
+
+
 def test_who_opted_out_is_skipped(it: Bench) -> None:
     it.put()
     number = it.book("2026-11-23")
