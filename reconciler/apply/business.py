@@ -10,11 +10,13 @@ from reconciler.apply.schedule import Write, schedule
 from reconciler.apply.writer import Writer, merged
 from reconciler.core import in_force
 from reconciler.core.business import plan_business
+from reconciler.core.compare import Row, shown_value
 from reconciler.core.declared import Declared
+from reconciler.core.live import Property
 from reconciler.core.plan import Change
 from reconciler.core.planned import Planned
 from reconciler.core.records import FieldReceipt, InForce, ObjectKind, ObjectReceipt, Recorded
-from reconciler.core.values import fingerprint_of
+from reconciler.core.values import Fingerprint, Value, fingerprint_of
 from reconciler.core.world import World
 from reconciler.errors import ReconcilerError, RemoteError
 from reconciler.store import audit, receipts
@@ -200,7 +202,8 @@ class _Run:
                 seen, problem = None, error.message
             if seen is not None and not problem:
                 left = tuple(it for it in seen.changes if it.kind != "runner" and it.action != "manual")
-                if not left:
+                stale = () if left else stale_resets(self.planned, seen, self.world.fingerprint)
+                if not left and not stale:
                     self.planned = replace(
                         seen, old=self.planned.old, candidate=self._only_ours(seen.candidate), manual=()
                     )
@@ -215,9 +218,8 @@ class _Run:
                         if not self._write_all(again.writes):
                             return False
                         continue
-                problem = "accepted, but not reflected: " + ", ".join(
-                    f"{it.path} of {c.business}" for c in left for it in c.fields
-                )
+                shown = [f"{it.path} of {c.business}" for c in left for it in c.fields]
+                problem = "accepted, but not reflected: " + ", ".join([*shown, *stale])
             if wait == 0.0 or self.deps.monotonic() - started + wait > POLL_SECONDS or self.deps.stop.is_set():
                 break
             self.deps.sleep(wait)
@@ -332,3 +334,27 @@ class _Run:
 def row_follows(planned: Planned, path: str) -> bool:
     """Is the field one whose override ended and still shows?"""
     return any(row.path == path and row.follows_group for it in planned.locations for row in it.rows)
+
+
+def stale_resets(before: Planned, seen: Planned, fingerprint: Fingerprint) -> tuple[str, ...]:
+    """Fields whose end was written and whose old value an answer from before that write still shows.
+
+    Their receipts are gone, so that nothing else would notice: the old value would be taken for one to be kept, and come
+    into force.
+    """
+    found = []
+    have = seen.choice.group.properties if seen.choice.group is not None else None
+    found += [f"{it.path} of {before.business}" for it in before.group_rows if _is_stale(it, have, fingerprint)]
+    now = {it.want.business: it.sight.have for it in seen.locations}
+    for one in before.locations:
+        mapping = now.get(one.want.business)
+        have = mapping.properties if mapping is not None else None
+        found += [f"{it.path} of {one.want.business}" for it in one.rows if _is_stale(it, have, fingerprint)]
+    return tuple(found)
+
+
+def _is_stale(row: Row, properties: tuple[Property, ...] | None, fingerprint: Fingerprint) -> bool:
+    if not row.reset or row.after is None or row.live is None or row.live.canon == row.after.canon:
+        return False
+    shown = shown_value(properties, row.key, fingerprint)
+    return isinstance(shown, Value) and shown.canon == row.live.canon

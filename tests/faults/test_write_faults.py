@@ -144,3 +144,18 @@ def test_reads_lag_while_creates_fail_and_nothing_is_doubled(tmp_path: Path, dia
         app.faults.clear()
         assert it.apply().exit_code == 0
         converges(app, it)
+
+
+def test_a_filter_that_ended_is_not_taken_for_a_live_one_while_reads_lag(tmp_path: Path) -> None:
+    with reconciling(tmp_path, dialect="rich", settings=("read_lag_seconds=3",)) as (app, it):
+        file = tmp_path / "integrations" / f"{CHOSEN[0].slug}.yaml"
+        text = file.read_text()
+        line = next(each for each in text.splitlines(keepends=True) if each.strip().startswith("appointment_types:"))
+        assert it.apply().exit_code == 0
+        file.write_text(text.replace(line, ""))
+        allowed = f"filter-widened:{CHOSEN[0].slug}"
+        assert it.apply(allowed).exit_code == 0
+        assert it.plan().changes == ()
+        it.sleep(5)
+        assert it.plan().changes == ()
+        assert len(list(commits(app, "Gu"))) == 1
