@@ -17,17 +17,47 @@ def can_fork() -> bool:
 
 
 class Apart:
-    """Work that a child does. A context manager: where the result was not waited for, the child is ended."""
+    """``work`` in a child, from entering to leaving; where its result was not waited for, the child is ended.
 
-    def __init__(self, child: int, reading: int) -> None:
-        self._child: int | None = child
-        self._reading = reading
+    The child has copies of everything: it uses no connection of the parent, and ends without closing any.
+    """
+
+    def __init__(self, work: Callable[[], bytes]) -> None:
+        self._work = work
+        self._child: int | None = None
+        self._reading = -1
 
     def __enter__(self) -> Self:
+        # Ctrl-C between the fork and the first line that knows of the child would leave it behind.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._fork(before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
+    def _fork(self, mask: set[int | signal.Signals]) -> None:
+        self._reading, writing = os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            code = 1
+            try:  # nothing of the parent may go on here: not its handlers, its buffers or its ``finally``
+                os.close(self._reading)
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                content = self._work()
+                with open(writing, "wb") as pipe:  # noqa: PTH123 - a descriptor
+                    pipe.write(content)
+                code = 0
+            finally:
+                os._exit(code)
+        os.close(writing)
+
     def __exit__(self, *_: object) -> None:
-        os.close(self._reading)
+        if self._reading >= 0:
+            os.close(self._reading)
+            self._reading = -1
         if self._child is not None:
             os.kill(self._child, signal.SIGKILL)
             self._wait(self._child)
@@ -44,24 +74,3 @@ class Apart:
         _, status = os.waitpid(child, 0)
         self._child = None
         return status
-
-
-def begin(work: Callable[[], bytes]) -> Apart:
-    """Start ``work`` in a child.
-
-    The child has copies of everything: it uses no connection of the parent, and ends without closing any.
-    """
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:  # nothing of the parent may go on here: not its handlers, its buffers or its ``finally``
-            os.close(reading)
-            content = work()
-            with open(writing, "wb") as pipe:  # noqa: PTH123 - a descriptor
-                pipe.write(content)
-            code = 0
-        finally:
-            os._exit(code)
-    os.close(writing)
-    return Apart(child, reading)

@@ -147,7 +147,7 @@ def _read_all(found: Sequence[files.Found], prefix: str, cache: Cache | None) ->
     if len(found) < MANY or cache is not None or not apart.can_fork():
         return [_read(it, prefix, cache) for it in found]
     half = len(found) // 2
-    with apart.begin(lambda: marshal.dumps([_marshalled(it) for it in found[half:]])) as theirs:
+    with apart.Apart(lambda: marshal.dumps([_marshalled(it) for it in found[half:]])) as theirs:
         readings = [_read(it, prefix, cache) for it in found[:half]]
         content = theirs.result()
     known: list[bytes | None] = [None] * (len(found) - half) if content is None else marshal.loads(content)  # noqa: S302

@@ -156,7 +156,7 @@ def _by_two(
         inputs.on_read(number)
         inputs.on_read(number)  # the other half is as far
 
-    with apart.begin(in_the_child) as child:
+    with apart.Apart(in_the_child) as child:
         job.plan(replace(inputs, on_read=twice), reads, mine, part)
         content = child.result()
     if content is None:  # whatever stopped the child is met again here, and told

@@ -20,15 +20,16 @@ from reconciler.sandbox.server import Server, serve, variables
 from tests.reconciling import SAMPLES
 
 PROGRAM = """
-import os, sys, time
+import os, signal, sys, time
 from reconciler.cli import main
 from reconciler.declarations import apart
 from reconciler.workflow import batches
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is begun with it ignored
 mode = sys.argv[1]
 batches.BATCH, batches.MANY = 2, 3 if mode != "alone" else 10_000
 apart.can_fork = lambda: mode != "alone"
-begin = apart.begin
+begin = apart.Apart
 forked = []
 
 def never_ends():
@@ -39,7 +40,7 @@ def counted(work):
     forked.append(True)
     return begin({"dies": lambda: os._exit(9), "hangs": never_ends}.get(mode, work))
 
-apart.begin = counted
+apart.Apart = counted
 code = main.run(["plan", "-q", "--output", "json", "--detailed-exitcode"])
 print(len(forked), code, file=sys.stderr)
 """

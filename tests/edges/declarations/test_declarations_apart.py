@@ -22,13 +22,13 @@ from reconciler.declarations import apart, directory
 folder, mode = Path(sys.argv[1]), sys.argv[2]
 directory.MANY = 10 if mode != "alone" else 10_000
 forked = []
-begin = apart.begin
+begin = apart.Apart
 
 def counted(work):
     forked.append(True)
     return begin((lambda: os._exit(9)) if mode == "dies" else work)
 
-apart.begin = counted
+apart.Apart = counted
 apart.can_fork = lambda: mode != "cannot"
 loaded = declarations.load(folder, shown_from=folder, today=date(2026, 11, 24))
 print(json.dumps([
