@@ -46,6 +46,8 @@ for _name in ("httpx", "httpcore"):
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_ATTEMPTS = 12
+SEVERAL = "; gave up after several attempts"
+"""How many depends on chance, and this stands in plans."""
 MAX_REDIRECTS = 3
 FIRST_WAIT_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 8.0
@@ -265,6 +267,10 @@ class Transport:
             outcome = self._attempt(call, previous=failure)
             if isinstance(outcome, Reply):
                 return outcome
+            if failure is not None and outcome.unreachable and not failure.unreachable and self._now() >= call.deadline:
+                # The time was up before it had a connection: the attempt before it says what is wrong.
+                failure.note = SEVERAL
+                break
             failure = outcome
             wait = self._wait(call, failure, number)
             if wait is None or number == MAX_ATTEMPTS:
@@ -302,7 +308,7 @@ class Transport:
         if asked is not None:
             failure.note = f"; it asks to wait {asked:.10g} s and this call may take {call.seconds:g} s: gave up"
         elif number > 1:
-            failure.note = "; gave up after several attempts"  # how many depends on chance, and this stands in plans
+            failure.note = SEVERAL
         return None
 
     def _attempt(self, call: _Call, *, previous: failures.Failure | None) -> Reply | failures.Failure:

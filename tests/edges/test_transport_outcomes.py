@@ -125,6 +125,34 @@ def test_attempts_back_off_exponentially_up_to_a_limit_and_end_at_the_deadline()
 
 
 @pytest.mark.parametrize(
+    ("first", "kind", "said"),
+    [(RESET, errors.Unknown, f"{HOST} broke the connection"), (httpx.Response(503), errors.Answered, "answered 503")],
+)
+def test_a_connection_that_the_deadline_cut_short_does_not_hide_what_the_attempt_before_it_met(
+    first: httpx.Response | Exception, kind: type[errors.RemoteError], said: str
+) -> None:
+    time = VirtualTime()
+    answers = iter([first])
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        outcome = next(answers, None)
+        if isinstance(outcome, httpx.Response):
+            return outcome
+        if outcome is None:
+            time.seconds += 1.0
+            raise CONNECT_LATE
+        raise outcome
+
+    transport, _, _ = scripted(
+        [OK], http_transport=httpx.MockTransport(answer), deadline_seconds=1.0, **time.settings()
+    )
+    with pytest.raises(kind, match=said) as caught:
+        transport.send("GET", "/x")
+    assert caught.value.message.endswith("; gave up after several attempts")
+    assert "nothing was sent" not in caught.value.message
+
+
+@pytest.mark.parametrize(
     ("header", "waited"),
     [
         ("3", 3.25),
