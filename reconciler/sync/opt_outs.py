@@ -1,4 +1,4 @@
-"""Who opted out: Birdeye's feed, read once per account and pass, kept in memory for a while."""
+"""Who opted out: Birdeye's feed, read once per account and pass; what is known of it is kept in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from reconciler.errors import RemoteError
 
 LOOK_BACK: Final = timedelta(days=30)
 """The feed has a request per day. Birdeye itself keeps what is older: it sends nothing to those who opted out."""
-FRESH: Final = timedelta(hours=1)
 WHOLE: Final = timedelta(days=1)
 """After so long all of it is read anew, so that those who opted in again are contacted again."""
 OVERLAP: Final = timedelta(minutes=5)
@@ -48,13 +47,11 @@ class OptOutFeeds:
         feed: Feed,
         *,
         now: Callable[[], datetime],
-        fresh: timedelta = FRESH,
         look_back: timedelta = LOOK_BACK,
         whole: timedelta = WHOLE,
     ) -> None:
         self._feed = feed
         self._now = now
-        self._fresh = fresh
         self._look_back = look_back
         self._whole = whole
         self._lock = threading.Lock()
@@ -63,26 +60,35 @@ class OptOutFeeds:
     def __repr__(self) -> str:
         return f"<opt-out feeds of {len(self._accounts)} accounts>"
 
-    def of(self, parent: int, api_key: str, country: str, *, on_request: Callable[[], None] = lambda: None) -> OptOuts:
+    def of(
+        self,
+        parent: int,
+        api_key: str,
+        country: str,
+        *,
+        since: datetime,
+        on_request: Callable[[], None] = lambda: None,
+    ) -> OptOuts:
         """Who opted out of feedback messages of an account (long business number ``parent``).
 
-        The whole look-back is read once a day, what came since then after ``fresh``. Raises ``RemoteError`` where the
-        feed cannot be read: then nobody of the account may be contacted. ``on_request`` is called for each request that
-        this call made; those who find everything read made none.
+        ``since``: when the pass that asks began; what was read before that moment is not enough for it. The whole
+        look-back is read once a day, otherwise what came since the last read. Raises ``RemoteError`` where the feed
+        cannot be read: then nobody of the account may be contacted. ``on_request`` is called for each request that this
+        call made; those who find everything read made none.
         """
         with self._lock:
             known = self._accounts.setdefault(parent, _Known())
         with known.lock:  # one read for all the passes that ask at once
-            self._read(known, parent, api_key, on_request)
+            self._read(known, parent, api_key, since, on_request)
             if country not in known.built:
                 known.built[country] = _built(known.entries, country)
             return known.built[country]
 
-    def _read(self, known: _Known, parent: int, api_key: str, on_request: Callable[[], None]) -> None:
+    def _read(self, known: _Known, parent: int, api_key: str, since: datetime, on_request: Callable[[], None]) -> None:
         now = self._now()
-        is_whole_due = known.read_from is None or known.read_to is None or now - known.read_from >= self._whole
-        if not is_whole_due and known.read_to is not None and timedelta(0) <= now - known.read_to < self._fresh:
+        if known.read_to is not None and since <= known.read_to <= now:
             return
+        is_whole_due = known.read_from is None or known.read_to is None or now - known.read_from >= self._whole
         start = now - self._look_back if is_whole_due or known.read_to is None else known.read_to - OVERLAP
         found: list[OptOut] = []
         try:

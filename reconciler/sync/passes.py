@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from reconciler import errors
@@ -79,6 +79,8 @@ class _Pass:
     options: Options
     fence: Fence
     id: str = ""
+    since: datetime = datetime.max.replace(tzinfo=UTC)
+    """When it began."""
     client: Reads | None = None
     taken: list[Taken] = field(default_factory=list)
     others: list[LocationReport] = field(default_factory=list)
@@ -95,7 +97,7 @@ class _Pass:
 
     def run(self) -> PassReport:
         self.id = self.deps.new_id()
-        now = self.deps.now()
+        now = self.since = self.deps.now()
         failure: tuple[Status, str] | None = None
         try:
             self._work(now)
@@ -206,7 +208,9 @@ class _Pass:
     def _opt_outs(self, one: Taken) -> OptOuts:
         if one.api_key is None:  # beta without a key: nobody is contacted, and nothing can be asked
             return OptOuts()
-        return self.deps.feeds.of(one.place.parent, one.api_key, one.rules.country, on_request=self._fed)
+        return self.deps.feeds.of(
+            one.place.parent, one.api_key, one.rules.country, since=self.since, on_request=self._fed
+        )
 
     def _fed(self) -> None:
         self.requests = added(self.requests, {"update-feed": 1})
