@@ -122,6 +122,7 @@ class AppointmentsClient:
             accept_statuses=_ALL_BUT_AGAIN,
             endpoint="requests",
             secrets=(api_key,),
+            remote_text=False,
         )
         value = _json(reply)
         code = contacts.read_code(value)
@@ -165,6 +166,7 @@ class AppointmentsClient:
                 accept_statuses=_ALL_BUT_AGAIN,
                 endpoint=endpoint,
                 secrets=(api_key,),
+                remote_text=False,
             )
             value = reply.json() if reply.body.strip() else None
         except errors.NotSent:

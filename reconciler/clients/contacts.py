@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from reconciler import errors
 from reconciler.clients import tolerant
+from reconciler.clients.redaction import MOST_OF_A_CODE
 from reconciler.clients.transport import Retry
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ CODES: Mapping[int, tuple[CheckinOutcome, str]] = {
 UNNAMED = "no meaning is known"
 NO_CATEGORIES = 20099
 NOT_FOUND = 5043
+NOT_A_CODE = -1
+"""Stands for a number that is too great for a code, and may be a phone's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +263,7 @@ class ContactsClient:
                 accept_statuses=_ALL_BUT_QUOTA,
                 endpoint="checkin",
                 secrets=(api_key,),
+                remote_text=False,
             )
             value = _json(reply)
         except errors.NotSent:
@@ -305,6 +309,8 @@ class ContactsClient:
             accept_statuses=_CLIENT_ERRORS,
             endpoint=endpoint,
             secrets=(api_key,),
+            remote_text=False,
+            shown_path=path,
         )
         value = _json(reply)
         code = read_code(value)
@@ -368,7 +374,7 @@ def read_code(value: object) -> int | None:
     for code, message in (("code", "message"), ("errorCode", "errorMessage")):
         number = tolerant.whole_or_none(value.get(code))
         if number is not None and number not in _NOT_ERRORS and (message in value or len(value) == 1):
-            return number
+            return number if 0 <= number <= MOST_OF_A_CODE else NOT_A_CODE
     return None
 
 

@@ -275,6 +275,8 @@ class NextechClient:
             endpoint=endpoint,
             limiter=limiter,
             secrets=(practice_id, token.value),
+            remote_text=False,
+            shown_path=f"/{endpoint}",
         )
 
     def _note_good(self, practice_id: str) -> None:

@@ -346,6 +346,7 @@ class TokenSource:
             accept_statuses=_REFUSING_STATUSES,
             endpoint="token",
             secrets=(*self._grant.secrets(), *((held.refresh_value,) if held and held.refresh_value else ())),
+            remote_text=False,
         )
         if reply.status in _REFUSING_STATUSES:
             refusal = read_refusal(reply.status, reply.body)
