@@ -138,8 +138,8 @@ class Describe:
     is_write: bool
     carried: Carried
     seconds: float
-    remote_text: bool = True
-    """May the answer's own words be repeated?"""
+    hidden: redaction.Hidden | None = None
+    """Secrets of other requests."""
 
     def held_back(self, why: str) -> Failure:
         """The request waited for its turn until its deadline."""
@@ -154,13 +154,15 @@ class Describe:
 
     def status(self, status: int, body: bytes, retry_after: float | None) -> Failure:
         """A status that is not success."""
-        code, said = self._said(body)
+        secrets = self.carried.texts()
+        code, text = redaction.said(body)
+        if isinstance(code, str):
+            code = redaction.shown(code, secrets, self.hidden)
+        said = redaction.shown(text, secrets, self.hidden)
         uncertain = self.is_write and (status == 408 or (status >= 500 and status in AGAIN))
         message = f"{self._what}: {self.host} answered {status}"
         if said:
             message += f": {said}"
-        elif code is not None and not self.remote_text:
-            message += f" (code {code})"
         if uncertain:
             message += f"; {UNCERTAIN}"
         return Failure(
@@ -176,14 +178,6 @@ class Describe:
             remote_message=said,
             retry_after=retry_after,
         )
-
-    def _said(self, body: bytes) -> tuple[int | str | None, str]:
-        """The code and the words of an error body, as far as they may be shown."""
-        if not self.remote_text:
-            return redaction.machine_code(body), ""
-        secrets = self.carried.texts()
-        found, text = redaction.said(body)
-        return redaction.shown(found, secrets) if isinstance(found, str) else found, redaction.shown(text, secrets)
 
     def trouble(self, error: Exception, attempt: wire.Attempt) -> Failure:
         """What the HTTP library raised, or a body that cannot be used."""

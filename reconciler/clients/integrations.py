@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler import errors
-from reconciler.clients import redaction, tolerant
+from reconciler.clients import tolerant
 from reconciler.clients.transport import Reply, Retry
 from reconciler.core import live
 from reconciler.core.sources import nextech
@@ -220,13 +220,13 @@ class IntegrationsClient:
         if reply.body.lstrip()[:1] == b"<":
             raise _unsure(f"{method} {path}: answered {reply.status} with a web page", method, path)
         value = _json_or_none(reply)
-        if said := _error_object(value, secrets):
+        if said := self._error_object(value, secrets):
             raise _unsure(f"{method} {path}: answered {reply.status} with {said}", method, path)
         return reply
 
     def _read(self, reply: Reply, read: Callable[[Any], T], *, secrets: Sequence[str] = ()) -> T:
         value = reply.json()
-        said = _error_object(value, secrets)
+        said = self._error_object(value, secrets)
         reason = ""
         if not said:
             try:
@@ -236,6 +236,15 @@ class IntegrationsClient:
         what = said or f"what this endpoint does not give: {reason}"
         message = f"{reply.method} {reply.path}: answered {reply.status} with {what}"
         raise errors.Garbage(message, method=reply.method, path=reply.path)
+
+    def _error_object(self, value: Any, secrets: Sequence[str]) -> str:
+        """What an object with a ``code`` says went wrong, fit to be shown; empty for everything else."""
+        if not isinstance(value, dict) or "code" not in value or str(value["code"]).strip().lower() in GOOD_CODES:
+            return ""
+        code = self._transport.shown(str(value["code"]), secrets)
+        message = value.get("message")
+        said = f": {self._transport.shown(message, secrets)}" if isinstance(message, str) else ""
+        return f"an error of code {code}{said}"
 
     def _triggers(self, value: Any) -> tuple[live.Trigger, ...]:
         found = []
@@ -376,16 +385,6 @@ def _created_id(value: Any, *, named_only: bool = False) -> int | None:
 def _positive(value: Any) -> int | None:
     number = tolerant.whole_or_none(value)
     return number if number is not None and number > 0 else None
-
-
-def _error_object(value: Any, secrets: Sequence[str]) -> str:
-    """What an object with a ``code`` says went wrong, fit to be shown; empty for everything else."""
-    if not isinstance(value, dict) or "code" not in value or str(value["code"]).strip().lower() in GOOD_CODES:
-        return ""
-    code = redaction.shown(str(value["code"]), secrets)
-    message = value.get("message")
-    said = f": {redaction.shown(message, secrets)}" if isinstance(message, str) else ""
-    return f"an error of code {code}{said}"
 
 
 def _unsure(what: str, method: str, path: str) -> errors.Unknown:

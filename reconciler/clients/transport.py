@@ -28,7 +28,7 @@ from urllib.parse import quote, urlencode, urljoin
 import httpx
 
 from reconciler import errors
-from reconciler.clients import addresses, failures, wire
+from reconciler.clients import addresses, failures, redaction, wire
 from reconciler.clients.limiter import RateLimiter
 from reconciler.clients.reply import Reply, Retry
 
@@ -55,7 +55,6 @@ CONNECT_BUDGET_SECONDS = 8.0
 """A host that cannot be reached is said to be so within ten seconds, also where the deadline is far."""
 LONGEST_PAUSE_SECONDS = 3600.0
 """A 429 that asks for more ends its own call at once; it must not stop a runner for years."""
-DAY_SECONDS = 86_400.0
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HEADER_TEXT = re.compile(r"[\x20-\x7e]*")
 PATH_SAFE = "/:@!$&'()*+,;=~%"
@@ -78,8 +77,6 @@ class _Call:
     endpoint: str
     limiter: RateLimiter
     carried: failures.Carried
-    shown_path: str
-    remote_text: bool
     maybe_done: bool = False
     unreachable_since: float | None = None
 
@@ -104,14 +101,17 @@ class Transport:
         proxy: str | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         fence: Callable[[], None] | None = None,
+        hidden: Callable[[], Sequence[str]] | None = None,
         http_transport: httpx.BaseTransport | None = None,
         resolve: wire.Resolve = wire.system_addresses,
     ) -> None:
         """``now`` is monotonic seconds, ``wall`` an aware UTC datetime, ``jitter`` gives 0 to 1.
 
-        ``fence`` is called before each request and raises to stop it. ``http_transport`` and ``resolve`` replace the
-        sockets and the name look-up. Raises errors.SettingsError where ``base_url`` is not https (or http to loopback)
-        to one of ``allowed_hosts``, or proxy, certificates or headers cannot be used.
+        ``fence`` is called before each request and raises to stop it. ``hidden`` gives every secret of the process known
+        so far, in the order in which they became known: no message repeats one, whichever request it answers.
+        ``http_transport`` and ``resolve`` replace the sockets and the name look-up. Raises errors.SettingsError where
+        ``base_url`` is not https (or http to loopback) to one of ``allowed_hosts``, or proxy, certificates or headers
+        cannot be used.
         """
         target = addresses.base(base_url, allowed_hosts=allowed_hosts)
         self._origin = target.origin
@@ -127,6 +127,7 @@ class Transport:
         self._deadline_seconds = deadline_seconds
         self._max_body_bytes = max_body_bytes
         self._fence = fence
+        self._hidden = None if hidden is None else redaction.Hidden(hidden)
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._http = http_transport or wire.Wire(
@@ -155,16 +156,12 @@ class Transport:
         endpoint: str = "",
         limiter: RateLimiter | None = None,
         secrets: Sequence[str] = (),
-        remote_text: bool = True,
-        shown_path: str | None = None,
     ) -> Reply:
         """Send one request to ``path`` below the base URL and give the answer: 2xx, or one of ``accept_statuses``.
 
         ``raw_query`` is sent as it is, instead of ``params``. ``limiter`` replaces the transport's own for this call (a
         quota per endpoint). ``secrets`` are further values that no message may repeat; header values, parameters, form
-        values and the body's texts are kept out anyway. ``remote_text=False``: no text of an answer enters an error, only
-        its status and a code that is known to be one (a server that knows patients may write of them). ``shown_path``
-        is what errors name instead of a path that holds an id.
+        values and the body's texts are kept out anyway.
         Raises errors.NotSent, errors.Unknown, errors.Answered; errors.Garbage for rubbish. A write that ends in 408 or
         5xx, or whose earlier attempt may have been carried out, is errors.Unknown.
         """
@@ -188,8 +185,6 @@ class Transport:
             accept_statuses=accept_statuses,
             endpoint=endpoint,
             limiter=limiter,
-            remote_text=remote_text,
-            shown_path=None if shown_path is None else self._base_path + shown_path,
         )
 
     def send_url(
@@ -235,6 +230,10 @@ class Transport:
             limiter=limiter,
         )
 
+    def shown(self, text: str, secrets: Sequence[str] = ()) -> str:
+        """What a message may repeat of an answer: ``redaction.shown``, without the process's secrets too."""
+        return redaction.shown(text, secrets, self._hidden)
+
     @property
     def _own(self) -> str:
         return f"{self._origin.scheme}://{self._origin.authority}"
@@ -253,8 +252,6 @@ class Transport:
         accept_statuses: frozenset[int],
         endpoint: str,
         limiter: RateLimiter | None,
-        remote_text: bool = True,
-        shown_path: str | None = None,
     ) -> Reply:
         seconds = self._deadline_seconds if seconds is None else seconds
         carried.query = query
@@ -272,8 +269,6 @@ class Transport:
             endpoint=endpoint or method,
             limiter=limiter or self._limiter,
             carried=carried,
-            shown_path=path if shown_path is None else shown_path,
-            remote_text=remote_text,
         )
         failure: failures.Failure | None = None
         for number in range(1, MAX_ATTEMPTS + 1):
@@ -319,9 +314,7 @@ class Transport:
         if now + wait < limit:
             return wait
         if asked is not None:
-            # A number beyond a day is shown to nobody where no text is: it may be anything, a phone's too.
-            waits = f"{asked:.10g} s" if call.remote_text or asked <= DAY_SECONDS else "more than a day"
-            failure.note = f"; it asks to wait {waits} and this call may take {call.seconds:g} s: gave up"
+            failure.note = f"; it asks to wait {asked:.10g} s and this call may take {call.seconds:g} s: gave up"
         elif number > 1:
             failure.note = SEVERAL
         return None
@@ -362,12 +355,12 @@ class Transport:
     def _failed(self, call: _Call) -> failures.Describe:
         return failures.Describe(
             method=call.method,
-            path=call.shown_path,
+            path=call.path,
             host=self._origin.authority,
             is_write=call.retry is not Retry.READ,
             carried=call.carried,
             seconds=call.seconds,
-            remote_text=call.remote_text,
+            hidden=self._hidden,
         )
 
     def _one(self, call: _Call, path: str, query: str, previous: failures.Failure | None) -> Reply | failures.Failure:
@@ -426,7 +419,7 @@ class Transport:
             return self._failed(call).status(status, body, retry_after)
         cap = self._max_body_bytes if good else self._error_cap
         body = failures.read_body(response, cap, late=self._late(attempt)) if good else b""
-        return Reply(status, headers, body, call.method, call.shown_path)
+        return Reply(status, headers, body, call.method, call.path)
 
     _error_cap = 65_536
 

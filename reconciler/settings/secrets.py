@@ -64,6 +64,7 @@ class Secrets:
         self._environ = environ
         self._root = root
         self._files: dict[str, Any] = {}
+        self._seen = dict.fromkeys(it.strip() for it in self.known())
 
     def __repr__(self) -> str:
         return "Secrets(…)"
@@ -81,6 +82,7 @@ class Secrets:
             raise SecretError("a secret is a reference: env:RECONCILER_SECRET_… or file:PATH#key.path")
         if not value.strip():
             raise SecretError(f"the secret {reference} is empty")
+        self._seen.setdefault(value.strip())
         return Secret(value.strip())
 
     def reveal(self, reference: str) -> str:
@@ -92,6 +94,7 @@ class Secrets:
         value = self._environ.get(name, "").strip()
         if not value:
             raise SecretError(f"the variable {name} is not set")
+        self._seen.setdefault(value)
         return value
 
     def known(self) -> tuple[str, ...]:
@@ -99,6 +102,10 @@ class Secrets:
         return tuple(
             value for name, value in self._environ.items() if _is_secret_name(name) and len(value.strip()) >= 6
         )
+
+    def seen(self) -> tuple[str, ...]:
+        """``known()``, and every value that was resolved, in the order in which they were first seen."""
+        return tuple(self._seen)
 
     def _from_file(self, reference: str, rest: str) -> str:
         path, _, key = rest.partition("#")

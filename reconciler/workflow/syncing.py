@@ -274,6 +274,7 @@ def open_transport(
         ca_bundle=settings.ca_bundle,
         proxy=settings.proxy,
         fence=fence,
+        hidden=settings.secrets.seen,
     )
 
 
