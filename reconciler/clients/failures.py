@@ -138,6 +138,8 @@ class Describe:
     is_write: bool
     carried: Carried
     seconds: float
+    remote_text: bool = True
+    """May the answer's own words be repeated?"""
     hidden: redaction.Hidden | None = None
     """Secrets of other requests."""
 
@@ -154,15 +156,13 @@ class Describe:
 
     def status(self, status: int, body: bytes, retry_after: float | None) -> Failure:
         """A status that is not success."""
-        secrets = self.carried.texts()
-        code, text = redaction.said(body)
-        if isinstance(code, str):
-            code = redaction.shown(code, secrets, self.hidden)
-        said = redaction.shown(text, secrets, self.hidden)
+        code, said = self._said(body)
         uncertain = self.is_write and (status == 408 or (status >= 500 and status in AGAIN))
         message = f"{self._what}: {self.host} answered {status}"
         if said:
             message += f": {said}"
+        elif code is not None and not self.remote_text:
+            message += f" (code {code})"
         if uncertain:
             message += f"; {UNCERTAIN}"
         return Failure(
@@ -178,6 +178,16 @@ class Describe:
             remote_message=said,
             retry_after=retry_after,
         )
+
+    def _said(self, body: bytes) -> tuple[int | str | None, str]:
+        """The code and the words of an error body, as far as they may be shown."""
+        if not self.remote_text:
+            return redaction.machine_code(body), ""
+        secrets = self.carried.texts()
+        code, text = redaction.said(body)
+        if isinstance(code, str):
+            code = redaction.shown(code, secrets, self.hidden)
+        return code, redaction.shown(text, secrets, self.hidden)
 
     def trouble(self, error: Exception, attempt: wire.Attempt) -> Failure:
         """What the HTTP library raised, or a body that cannot be used."""

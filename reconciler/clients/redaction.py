@@ -32,6 +32,18 @@ VOLUNTEERED = re.compile(
     re.IGNORECASE,
 )
 """Practice ids and e-mail addresses, which a server may name although the request did not."""
+MOST_OF_A_CODE = 999_999
+"""A greater number is no error code: it may be a phone."""
+MACHINE_CODES = re.compile(
+    # FHIR's IssueType (hl7.org/fhir/STU3/valueset-issue-type.html), then OAuth's (RFC 6749, 5.2).
+    r"invalid|structure|required|value|invariant|security|login|unknown|expired|forbidden|suppressed"
+    r"|processing|not-supported|duplicate|not-found|too-long|code-invalid|extension|too-costly"
+    r"|business-rule|conflict|incomplete|transient|lock-error|no-store|exception|timeout|throttled"
+    r"|informational"
+    r"|invalid_request|invalid_client|invalid_grant|unauthorized_client|unsupported_grant_type"
+    r"|invalid_scope|interaction_required|temporarily_unavailable|server_error"
+)
+"""Words that are codes wherever they stand."""
 HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Co", "Cs", "Cn"})
 
 
@@ -171,6 +183,32 @@ def said(body: bytes) -> tuple[int | str | None, str]:
             return None, html.unescape(title.group(1) if title else TAG.sub(" ", text[:LOOKED_AT_CHARACTERS]))
         return None, text
     return _code(value), _message(value)
+
+
+def machine_code(body: bytes) -> int | str | None:
+    """The code of an error body where it is known to be one: a short number, or a word of ``MACHINE_CODES``.
+
+    For servers that know patients: nothing else of such a body may be shown, whatever member it stands in.
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    found = [_code(value)]
+    if isinstance(value, dict):
+        found.append(value.get("errorCode"))
+        issues = value.get("issue")
+        found += [it.get("code") for it in (issues if isinstance(issues, list) else ()) if isinstance(it, dict)]
+    return next((code for it in found if (code := _known_code(it)) is not None), None)
+
+
+def _known_code(code: object) -> int | str | None:
+    if isinstance(code, str):
+        word = code.strip()
+        if not (word.isascii() and word.isdecimal() and len(word) <= len(str(MOST_OF_A_CODE))):
+            return word if MACHINE_CODES.fullmatch(word) else None
+        code = int(word)
+    return code if isinstance(code, int) and not isinstance(code, bool) and 0 <= code <= MOST_OF_A_CODE else None
 
 
 def _code(value: Any) -> int | str | None:

@@ -55,6 +55,7 @@ CONNECT_BUDGET_SECONDS = 8.0
 """A host that cannot be reached is said to be so within ten seconds, also where the deadline is far."""
 LONGEST_PAUSE_SECONDS = 3600.0
 """A 429 that asks for more ends its own call at once; it must not stop a runner for years."""
+DAY_SECONDS = 86_400.0
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HEADER_TEXT = re.compile(r"[\x20-\x7e]*")
 PATH_SAFE = "/:@!$&'()*+,;=~%"
@@ -77,6 +78,8 @@ class _Call:
     endpoint: str
     limiter: RateLimiter
     carried: failures.Carried
+    shown_path: str
+    remote_text: bool
     maybe_done: bool = False
     unreachable_since: float | None = None
 
@@ -156,12 +159,16 @@ class Transport:
         endpoint: str = "",
         limiter: RateLimiter | None = None,
         secrets: Sequence[str] = (),
+        remote_text: bool = True,
+        shown_path: str | None = None,
     ) -> Reply:
         """Send one request to ``path`` below the base URL and give the answer: 2xx, or one of ``accept_statuses``.
 
         ``raw_query`` is sent as it is, instead of ``params``. ``limiter`` replaces the transport's own for this call (a
         quota per endpoint). ``secrets`` are further values that no message may repeat; header values, parameters, form
-        values and the body's texts are kept out anyway.
+        values and the body's texts are kept out anyway. ``remote_text=False``: no text of an answer enters an error, only
+        its status and a code that is known to be one (a server that knows patients may write of them). ``shown_path``
+        is what errors name instead of a path that holds an id.
         Raises errors.NotSent, errors.Unknown, errors.Answered; errors.Garbage for rubbish. A write that ends in 408 or
         5xx, or whose earlier attempt may have been carried out, is errors.Unknown.
         """
@@ -185,6 +192,8 @@ class Transport:
             accept_statuses=accept_statuses,
             endpoint=endpoint,
             limiter=limiter,
+            remote_text=remote_text,
+            shown_path=None if shown_path is None else self._base_path + shown_path,
         )
 
     def send_url(
@@ -252,6 +261,8 @@ class Transport:
         accept_statuses: frozenset[int],
         endpoint: str,
         limiter: RateLimiter | None,
+        remote_text: bool = True,
+        shown_path: str | None = None,
     ) -> Reply:
         seconds = self._deadline_seconds if seconds is None else seconds
         carried.query = query
@@ -269,6 +280,8 @@ class Transport:
             endpoint=endpoint or method,
             limiter=limiter or self._limiter,
             carried=carried,
+            shown_path=path if shown_path is None else shown_path,
+            remote_text=remote_text,
         )
         failure: failures.Failure | None = None
         for number in range(1, MAX_ATTEMPTS + 1):
@@ -314,7 +327,9 @@ class Transport:
         if now + wait < limit:
             return wait
         if asked is not None:
-            failure.note = f"; it asks to wait {asked:.10g} s and this call may take {call.seconds:g} s: gave up"
+            # A number beyond a day is shown to nobody where no text is: it may be anything, a phone's too.
+            waits = f"{asked:.10g} s" if call.remote_text or asked <= DAY_SECONDS else "more than a day"
+            failure.note = f"; it asks to wait {waits} and this call may take {call.seconds:g} s: gave up"
         elif number > 1:
             failure.note = SEVERAL
         return None
@@ -355,11 +370,12 @@ class Transport:
     def _failed(self, call: _Call) -> failures.Describe:
         return failures.Describe(
             method=call.method,
-            path=call.path,
+            path=call.shown_path,
             host=self._origin.authority,
             is_write=call.retry is not Retry.READ,
             carried=call.carried,
             seconds=call.seconds,
+            remote_text=call.remote_text,
             hidden=self._hidden,
         )
 
@@ -419,7 +435,7 @@ class Transport:
             return self._failed(call).status(status, body, retry_after)
         cap = self._max_body_bytes if good else self._error_cap
         body = failures.read_body(response, cap, late=self._late(attempt)) if good else b""
-        return Reply(status, headers, body, call.method, call.path)
+        return Reply(status, headers, body, call.method, call.shown_path)
 
     _error_cap = 65_536
 
