@@ -11,7 +11,7 @@ import json
 import threading
 from collections import Counter
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import quote
 
 from reconciler import errors
@@ -43,6 +43,8 @@ _UNAUTHORISED = frozenset({401, 403})
 _ACCEPTED = frozenset({401, 403, 404})
 _ACCEPTED_OF_WRITES = frozenset({400, 401, 403, 404, 405, 409, 422})
 _LOCATIONS = "Location"
+_WITNESS = "Practitioner"
+"""Says whether the address is right where ``Location`` answers 404."""
 
 
 class NextechClient:
@@ -104,16 +106,13 @@ class NextechClient:
             yield from self._read(practice_id, "Patient", [("identifier", chunk)])
 
     def locations(self, practice_id: str) -> Iterator[Page]:
-        """All locations, also those that the practice does not manage (before Nextech 14.4: the managed ones).
-
-        A 404 is an error here: a practice has locations.
-        """
+        """All locations, also those that the practice does not manage (before Nextech 14.4: the managed ones)."""
         try:
-            yield from self._read(practice_id, _LOCATIONS, [("includeAll", "true")], may_be_none=False)
+            yield from self._read(practice_id, _LOCATIONS, [("includeAll", "true")])
         except errors.Answered as error:
             if error.status != 400:
                 raise
-            yield from self._read(practice_id, _LOCATIONS, [], may_be_none=False)
+            yield from self._read(practice_id, _LOCATIONS, [])
 
     def practitioners(self, practice_id: str) -> Iterator[Page]:
         """Providers that are linked to a user."""
@@ -175,9 +174,7 @@ class NextechClient:
         """What of a resource goes on from here. A social security number, even a masked one, does not."""
         return drop_ssn(resource)
 
-    def _read(
-        self, practice_id: str, resource: str, filters: list[tuple[str, str]], *, may_be_none: bool = True
-    ) -> Iterator[Page]:
+    def _read(self, practice_id: str, resource: str, filters: list[tuple[str, str]]) -> Iterator[Page]:
         if not _fits_header(practice_id):
             raise errors.SecretError("a practice id is empty or holds characters that no header can carry")
         search = Search(self._base_url, resource, tuple(filters))
@@ -187,7 +184,7 @@ class NextechClient:
             while (query := paging.query) is not None:
                 reply = self._get(practice_id, resource, query)
                 if reply.status == 404:
-                    self._judge_not_found(practice_id, reply, first=first, may_be_none=may_be_none)
+                    self._judge_not_found(practice_id, resource, reply, first=first)
                     return
                 page = paging.take(_parse(reply, resource))
                 yield Page(tuple(self._clean(it) for it in page.resources), page.rows, page.total)
@@ -197,9 +194,13 @@ class NextechClient:
         msg = f"reading {resource}: resources vanish while they are read, {MOST_READS} times in a row; the read failed"
         raise errors.Garbage(msg, method="GET", path=search.path)
 
-    def _judge_not_found(self, practice_id: str, reply: Reply, *, first: bool, may_be_none: bool) -> None:
-        """Return where a 404 means that nothing matches; raise errors.Answered where it may mean anything else."""
-        if may_be_none and first and _says_no_match(reply.body) and self._is_known_good(practice_id):
+    def _judge_not_found(self, practice_id: str, resource: str, reply: Reply, *, first: bool) -> None:
+        """Return where a 404 means that nothing matches, whatever its body (``nextech-api.md`` 4.1).
+
+        Raises errors.Answered where no other read answers either: then the address is wrong, and nothing is known. So
+        too in the middle of a search.
+        """
+        if first and self._is_known_good(practice_id, but=resource):
             return
         raise errors.Answered(
             f"GET {reply.path}: 404; whether nothing matches or the address is wrong is not known, so it counts as failed",
@@ -209,8 +210,11 @@ class NextechClient:
             hint="check nextech.url and the practice id",
         )
 
-    def _is_known_good(self, practice_id: str) -> bool:
-        """Whether the practice answers a read that always has a match. Raises like any read."""
+    def _is_known_good(self, practice_id: str, *, but: str) -> bool:
+        """Whether the practice answers a read that always has a match, other than of ``but``. Raises like any read."""
+        if but == _LOCATIONS:
+            reply = self._get(practice_id, _WITNESS, Search(self._base_url, _WITNESS, (), page_size=1).query())
+            return reply.status != 404 and _is_bundle(reply.json())
         with self._lock:
             proved_at = self._proved_at.get(practice_id)
         if proved_at is not None and self._now() - proved_at < PROOF_SECONDS:
@@ -365,24 +369,12 @@ def _merged(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return merged
 
 
+def _is_bundle(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict) and value.get("resourceType") == "Bundle"
+
+
 def _holds_entries(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.get("resourceType") == "Bundle"
-        and isinstance(value.get("entry"), list)
-        and bool(value["entry"])
-    )
-
-
-def _says_no_match(body: bytes) -> bool:
-    """Whether a 404's body can be the API's own: nothing, or JSON that is not a gateway's ``statusCode``/``message``."""
-    if not body.strip():
-        return True
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    return not (isinstance(value, dict) and "statusCode" in value)
+    return _is_bundle(value) and isinstance(value.get("entry"), list) and bool(value["entry"])
 
 
 def _fits_header(value: str) -> bool:

@@ -323,8 +323,8 @@ def test_long_ids_are_split_by_length_and_impossible_ones_left_out() -> None:
     [
         (page(200, bundle(1, 2, total=9)), b"", "none"),
         (page(200, bundle(1, 2, total=9)), {"resourceType": "OperationOutcome"}, "none"),
-        (page(200, bundle(1, 2, total=9)), "<html>no such page</html>", "error"),
-        (page(200, bundle(1, 2, total=9)), {"statusCode": 404, "message": "Resource not found"}, "error"),
+        (page(200, bundle(1, 2, total=9)), "<html>no such page</html>", "none"),
+        (page(200, bundle(1, 2, total=9)), {"statusCode": 404, "message": "Resource not found"}, "none"),
         (page(200, bundle(1, 1, total=0)), b"", "error"),
         (page(404), b"", "error"),
     ],
@@ -348,7 +348,27 @@ def test_404_means_none_only_after_a_known_good_read(known_good: list[Step], bod
             assert caught.value.status == 404
 
 
-def test_404_for_locations_or_for_a_later_page_is_never_none() -> None:
+@pytest.mark.parametrize(
+    "body", [b"", {"resourceType": "OperationOutcome"}, "<html>Priya</html>", [], {"statusCode": 404}]
+)
+def test_404_means_none_in_a_search_of_anything_that_others_vouch_for(body: object) -> None:
+    asked = ""
+
+    def answer(seen: Seen, emulated: Emulated) -> list[Step]:
+        return page(404, body) if urlsplit(seen.target).path == asked else page(200, bundle(1, 2, total=1))
+
+    with reading(answer) as (client, _):
+        asked = "/api/Appointment"
+        assert list(client.appointments(PRACTICE, start=DAY, end=NEXT)) == []
+        asked = "/api/Patient"
+        assert list(client.patients(PRACTICE, ["1"])) == []
+        asked = "/api/Practitioner"
+        assert list(client.practitioners(PRACTICE)) == []
+        asked = "/api/Location"
+        assert list(client.locations(PRACTICE)) == []
+
+
+def test_404_where_nothing_else_answers_or_for_a_later_page_is_never_none() -> None:
     def answer(seen: Seen, emulated: Emulated) -> list[Step]:
         if "/Appointment" in seen.target and offset_of(seen) == 0:
             return page(200, bundle(0, 50, total=60, link=following("/api/Appointment?_getpagesoffset=50")))
