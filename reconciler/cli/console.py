@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,6 +28,38 @@ def use_colour(stream: Any = None) -> bool:
         return True
     stream = stream if stream is not None else sys.stdout
     return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"  # noqa: TID251
+
+
+def open_standard_streams() -> None:
+    """Have something behind each of the three: a job may start us with one closed, and Python has none then."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # At once and in this order: the file gets the number that is free, before a database gets it.
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - for the process
+
+
+def flush_output() -> None:
+    """Write what standard output still holds. Raises OSError."""
+    sys.stdout.flush()
+
+
+def drop_output() -> None:
+    """Nothing more of standard output goes anywhere, nor fails when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say_if_output_is_lost(error: OSError) -> bool:
+    """Was it standard output that could not be written? Says so, and drops the rest of it."""
+    if not any(
+        frame.f_code is flush_output.__code__ or (frame.f_code is click.echo.__code__ and not frame.f_locals["err"])
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ):
+        return False
+    drop_output()
+    why = (error.strerror or "it is closed").lower()
+    click.echo(f"error: standard output cannot be written: {why}", err=True)
+    click.echo("  = make room, or write to another place", err=True)
+    return True
 
 
 def is_terminal() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
 import uuid
@@ -13,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from reconciler import __version__, errors
+from reconciler.cli.console import drop_output, flush_output, open_standard_streams, say_if_output_is_lost
 
 SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
     (
@@ -136,6 +136,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with the published code."""
+    open_standard_streams()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -144,7 +145,7 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     try:
         code = cli.main(args=arguments, prog_name="reconciler", standalone_mode=False)
-        sys.stdout.flush()
+        flush_output()
         return int(code or 0) if isinstance(code, int) else 0
     except click.exceptions.Exit as error:
         return int(error.exit_code)
@@ -170,9 +171,11 @@ def run(arguments: list[str]) -> int:
         click.echo("stopped", err=True)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 141
     except Exception as error:  # noqa: BLE001 - the last net of the program
+        if isinstance(error, OSError) and say_if_output_is_lost(error):
+            return 1
         if debug:
             # Python's own form: it has no local variables, which may be a patient's.
             traceback.print_exception(error)

@@ -74,5 +74,8 @@ def sync(
 
         return formats.render(view_other.view_of_sync(report), form)
 
+    code = stopped.exit_code or report.exit_code
+    if not dry_run:
+        return outputs.write_done(render, code)
     outputs.write(render)
-    return stopped.exit_code or report.exit_code
+    return code

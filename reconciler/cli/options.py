@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from reconciler.cli.console import flush_output, say_if_output_is_lost
+from reconciler.errors import Partial
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -121,9 +123,21 @@ class Outputs:
             text = render(name)
             if file is None:
                 click.echo(text, nl=False)
-                sys.stdout.flush()
+                flush_output()
             else:
                 write_file(file, text)
+
+    def write_done(self, render: Callable[[str], str], code: int) -> int:
+        """``write`` after something was changed, and the exit code: a report that nobody can read leaves it unknown."""
+        try:
+            self.write(render)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if not say_if_output_is_lost(error):
+                raise
+            return code or Partial.exit_code
+        return code
 
     @property
     def is_text(self) -> bool:

@@ -125,7 +125,14 @@ def apply(
             report = _carry_out(session, made, changes, approval, allow, common, clock)
         report.stopped = stopped.exit_code
     code = 7 if made.plan.unreadable and not report.changes else report.exit_code
-    outputs.write(lambda form: _text(report) if form == "text" else _rendered(form, made, report))
+
+    def render(form: str) -> str:
+        return _text(report) if form == "text" else _rendered(form, made, report)
+
+    if report.outcomes:
+        code = outputs.write_done(render, code)
+    else:
+        outputs.write(render)
     if report.error is not None:
         _say_error(report.error)
     _say_unreadable(made)
