@@ -6,12 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 
+from reconciler.core import timing
 from reconciler.core.sync_report import PassReport, SyncReport
 from reconciler.errors import UsageError
 from reconciler.store import audit
 from reconciler.sync import sweep, tidying
 from reconciler.sync.context import Options
+from reconciler.sync.places import Place
 from reconciler.workflow.syncing import Runner
+
+FIRST_ZONE = timezone(timedelta(hours=14))
+"""Where each day begins first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,11 @@ def check(asked: Asked) -> None:
         raise UsageError("--date and --backfill are two different things; give one")
     if asked.due and (asked.day is not None or asked.backfill is not None):
         raise UsageError("--due goes with neither --date nor --backfill")
+    if asked.backfill is not None and asked.backfill[0] > asked.backfill[1]:
+        first, last = asked.backfill
+        raise UsageError(
+            f"--backfill {first} {last}: FROM is after TO", hint="both days are included; TO is the later one"
+        )
     acts = [name for name, given in (("--max-contacts", asked.max_contacts), ("--backfill", asked.backfill)) if given]
     if acts and not asked.dry_run and not (asked.by and asked.reason):
         raise UsageError(f"{acts[0]} is a person's decision: give --by NAME and --reason TEXT")
@@ -56,6 +66,8 @@ def sync(runner: Runner, asked: Asked, *, on_pass: Callable[[PassReport], None] 
             f"nothing in force is called {', '.join(unknown)}",
             hint="give a slug, or the number of a business or location that was applied",
         )
+    if asked.backfill is not None:
+        refuse_days_to_come(asked.backfill, [it for it in found.places if it.business in wanted], deps.now())
     options = _options(asked)
     if (asked.max_contacts is not None or asked.backfill is not None) and not asked.dry_run:
         _audit(runner, asked, sorted(wanted))
@@ -67,8 +79,17 @@ def sync(runner: Runner, asked: Asked, *, on_pass: Callable[[PassReport], None] 
 
 def refuse_a_day_to_come(day: date, now: datetime) -> None:
     """A day that has ended nowhere on earth is wrong usage; where it has ended for some, each location says so."""
-    if now.astimezone(timezone(timedelta(hours=14))).date() <= day:
+    if now.astimezone(FIRST_ZONE).date() <= day:
         raise UsageError(f"--date {day}: the day is not over; give yesterday or an earlier day")
+
+
+def refuse_days_to_come(days: tuple[date, date], places: Sequence[Place], now: datetime) -> None:
+    """A TO that is no location's today yet is wrong usage; where it is for some, each location says so."""
+    first, last = days
+    zones = {it.rules.zone for it in places if it.rules is not None}
+    today = max((timing.local_day(now, it) for it in zones), default=now.astimezone(FIRST_ZONE).date())
+    if last > today:
+        raise UsageError(f"--backfill {first} {last}: TO is in the future", hint=f"give {today} or an earlier day")
 
 
 def _options(asked: Asked) -> Options:

@@ -25,6 +25,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["sync", "--date", "2026-11-20", "--due"], "--due goes with neither --date nor --backfill"),
         (["sync", "--date", "20.11.2026"], "does not match the format"),
         (["sync", "--backfill", "2026-11-20", "2026-11-21"], "give --by NAME and --reason TEXT"),
+        (["sync", "--backfill", "2026-11-22", "2026-11-21", "--by", "A", "--reason", "b"], "FROM is after TO"),
+        (["sync", "--backfill", "2026-11-22", "9000-01-01", "--by", "A", "--reason", "b"], "TO is in the future"),
         (["sync", "--max-contacts", "5"], "give --by NAME and --reason TEXT"),
         (["pause", "--by", "Ann", "--reason", "asked"], "give one of SLUG, BUSINESS and --all"),
         (["pause", "x", "--all", "--by", "Ann", "--reason", "asked"], "give one of SLUG, BUSINESS and --all"),

@@ -507,3 +507,24 @@ def test_a_day_that_has_ended_nowhere_is_wrong_usage() -> None:
             operating_sync.refuse_a_day_to_come(day, now)
     operating_sync.refuse_a_day_to_come(date(2026, 11, 23), now)
     operating_sync.refuse_a_day_to_come(date(2026, 11, 24), datetime(2026, 11, 24, 10, 0, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("days", "says"),
+    [
+        ((date(2026, 11, 23), date(2026, 11, 22)), "FROM is after TO"),
+        ((date(2026, 11, 23), date(2026, 11, 25)), "TO is in the future"),
+    ],
+)
+def test_a_backfill_of_days_that_cannot_be_is_wrong_usage_and_leaves_everything_as_it_was(
+    it: Bench, days: tuple[date, date], says: str
+) -> None:
+    it.put()
+    it.book("2026-11-23")
+    it.sync()
+    before, requests = operating.status(opened(it)), it.requests
+    with pytest.raises(UsageError, match=says):
+        operating_sync.sync(runner_of(it), Asked(backfill=days, by="Ann", reason="restored"))
+    assert (operating.status(opened(it)), it.requests, it.changes) == (before, requests, [])
+    with it.store.read() as connection:
+        assert audit.verify(connection).count == 0
