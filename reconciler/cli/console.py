@@ -24,10 +24,15 @@ def use_colour(stream: Any = None) -> bool:
     """``FORCE_COLOR``, ``NO_COLOR`` and ``TERM=dumb`` are honoured; else colour is for terminals."""
     if os.environ.get("NO_COLOR"):  # noqa: TID251 - a convention of terminals, not a setting
         return False
-    if os.environ.get("FORCE_COLOR"):  # noqa: TID251
+    if colour_is_forced():
         return True
     stream = stream if stream is not None else sys.stdout
     return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"  # noqa: TID251
+
+
+def colour_is_forced() -> bool:
+    """Colour wherever the text goes? click, which knows terminals only, must be told."""
+    return bool(os.environ.get("FORCE_COLOR")) and not os.environ.get("NO_COLOR")  # noqa: TID251
 
 
 def open_standard_streams() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def fmt(paths: tuple[Path, ...], check: bool, common: Common) -> int:
     for file in done.changed:
         click.echo(report.escaped(file))
     if done.refused:
-        click.echo(report.render_text(done.refused, done.sources, colour=use_colour()), err=True, nl=False)
+        click.echo(report.render_text(done.refused, done.sources, colour=use_colour(sys.stderr)), err=True, nl=False)
     verb = "would change" if check else "changed"
     left = f", {len({it.position.file for it in done.refused})} with errors left alone" if done.refused else ""
     common.say(f"{counted(done.total, 'declaration')}: {len(done.changed)} {verb}{left}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -92,7 +93,7 @@ def new(slug: str | None, offline: bool, common: Common, **flags: Any) -> int:
     authoring.write(path, text, new=True)
     click.echo(shown)
     if found and not common.quiet:
-        click.echo(report.render_text(found, {shown: text}, colour=use_colour()), err=True, nl=False)
+        click.echo(report.render_text(found, {shown: text}, colour=use_colour(sys.stderr)), err=True, nl=False)
     if it.practice_id is not None and it.practice_id.startswith("env:"):
         common.say(
             f"next: export {it.practice_id.removeprefix('env:')}=… where plan and sync run, then reconciler plan"

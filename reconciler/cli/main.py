@@ -12,7 +12,14 @@ import click
 from click.shell_completion import CompletionItem
 
 from reconciler import __version__, errors
-from reconciler.cli.console import drop_output, flush_output, open_standard_streams, say_if_output_is_lost
+from reconciler.cli.console import (
+    colour_is_forced,
+    drop_output,
+    flush_output,
+    open_standard_streams,
+    say_if_output_is_lost,
+    use_colour,
+)
 
 SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
     (
@@ -144,7 +151,8 @@ def run(arguments: list[str]) -> int:
     """The exit code of one command line. Output is flushed before it is returned."""
     debug = "--debug" in arguments
     try:
-        code = cli.main(args=arguments, prog_name="reconciler", standalone_mode=False)
+        colour = True if colour_is_forced() else None
+        code = cli.main(args=arguments, prog_name="reconciler", standalone_mode=False, color=colour)
         flush_output()
         return int(code or 0) if isinstance(code, int) else 0
     except click.exceptions.Exit as error:
@@ -200,7 +208,8 @@ def _show_problems(error: errors.DeclarationError) -> None:
     from reconciler.report.problems import render_text
 
     problems: Any = tuple(it for it in error.problems if isinstance(it, Problem))
-    click.echo(render_text(problems, error.sources), err=True, nl=False)
+    shown = render_text(problems, error.sources, colour=use_colour(sys.stderr))
+    click.echo(shown, err=True, nl=False, color=True if colour_is_forced() else None)
     click.echo(f"error: {error.message}", err=True)
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from reconciler.cli.console import flush_output, say_if_output_is_lost
+from reconciler.cli.console import colour_is_forced, flush_output, say_if_output_is_lost
 from reconciler.errors import Partial
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -125,7 +125,8 @@ class Outputs:
                 click.echo(text, nl=False)
                 flush_output()
             else:
-                write_file(file, text)
+                # What was rendered for the terminal here is read by somebody else there.
+                write_file(file, text if name != "text" or colour_is_forced() else click.unstyle(text))
 
     def write_done(self, render: Callable[[str], str], code: int) -> int:
         """``write`` after something was changed, and the exit code: a report that nobody can read leaves it unknown."""
