@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,12 +11,14 @@ from typing import Literal
 from reconciler.clients.contacts import CODES
 from reconciler.core.ledger_rules import State
 from reconciler.core.phi import Phi
+from reconciler.core.suggest import nearest
 from reconciler.errors import UsageError
 from reconciler.settings.values import Settings
-from reconciler.store import audit, ledger_keys, ledger_people
+from reconciler.store import audit, in_force, ledger_keys, ledger_people, sync_marks
 from reconciler.store.database import Store, open_store
 from reconciler.store.ledger import Visit
 from reconciler.store.ledger_keys import LedgerKeys
+from reconciler.sync import places
 from reconciler.workflow import session
 
 Action = Literal["resend", "discard"]
@@ -47,6 +49,7 @@ class HeldRow:
     why: str
     since: datetime
     can_be_sent: bool
+    """Is its payload still kept?"""
 
 
 @contextmanager
@@ -67,13 +70,18 @@ def _keys(settings: Settings, store: Store) -> LedgerKeys | None:
 def held(ledger: Ledger, selection: Sequence[str] = (), *, with_failed: bool = False) -> tuple[HeldRow, ...]:
     """What waits: held and still unknown check-ins, with ``with_failed`` the refused ones too; by location and day.
 
-    ``selection``: slugs or business numbers of locations; all where it is empty.
+    ``selection``: slugs, or numbers of businesses or locations; all where it is empty. Raises ``UsageError`` for one that
+    neither anything in force nor the ledger knows.
     """
+    parents = _parents(ledger)
     if ledger.keys is None:
+        _refuse_unknown(selection, parents, ())
         return ()
     states: tuple[State, ...] = ("held", "unknown", "failed") if with_failed else ("held", "unknown")
     with ledger.store.read() as connection:
         found = ledger_people.held(connection, keys=ledger.keys, states=states)
+        seen = {(it.slug, business) for business, it in sync_marks.locations(connection).items()}
+    _refuse_unknown(selection, parents, seen | {(it.visit.slug, it.visit.business) for it in found})
     chosen = frozenset(selection)
     return tuple(
         HeldRow(
@@ -85,11 +93,32 @@ def held(ledger: Ledger, selection: Sequence[str] = (), *, with_failed: bool = F
             state=str(it.visit.state),
             why=_why(it.visit),
             since=it.visit.settled_at or it.visit.decided_at,
-            can_be_sent=it.has_contact and it.visit.state != "unknown",
+            can_be_sent=it.has_contact,
         )
         for it in found
-        if not chosen or it.visit.slug in chosen or str(it.visit.business) in chosen
+        if not chosen
+        or chosen & {it.visit.slug, str(it.visit.business), str(parents.get((it.visit.slug, it.visit.business)))}
     )
+
+
+def _parents(ledger: Ledger) -> dict[tuple[str, int], int]:
+    """The parent business of every location in force, by slug and location."""
+    if ledger.main.empty:
+        return {}
+    with ledger.main.read() as connection:
+        return {(it.slug, it.business): it.parent for it in places.places(in_force.every(connection))}
+
+
+def _refuse_unknown(
+    selection: Iterable[str], parents: Mapping[tuple[str, int], int], seen: Iterable[tuple[str, int]]
+) -> None:
+    known = {str(it) for it in parents.values()}
+    known |= {name for slug, business in (*parents, *seen) for name in (slug, str(business))}
+    for name in selection:
+        if name not in known:
+            close = nearest(name, known)
+            hint = f"did you mean: `{close}`" if close else "give a slug, or the number of a business or location"
+            raise UsageError(f"nothing in force is called {name}", hint=hint)
 
 
 def _why(it: Visit) -> str:

@@ -121,8 +121,20 @@ def test_json_lists_one_location(run: Run, ids: list[str]) -> None:
         "since": "2026-11-24T12:00:00+00:00",
         "can_be_sent": True,
     }
-    assert [it["can_be_sent"] for it in document["visits"]] == [True, False, False]
-    assert json.loads(run("held", "list", "other", "--output", "json").out)["visits"] == []
+    assert [it["can_be_sent"] for it in document["visits"]] == [True, True, False]  # the last one has no contact
+
+
+def test_a_business_that_nobody_knows_is_wrong_usage(run: Run, ids: list[str]) -> None:
+    done = run("held", "list", "skin-groop")
+    assert (done.code, done.out) == (64, "")
+    assert "nothing in force is called skin-groop" in done.err
+    assert "did you mean: `skin-group`" in done.err
+    assert run("held", "list", "999").code == 64
+    assert run("held", "list", "skin-group", "nobody").code == 64
+
+
+def test_without_a_ledger_a_business_that_nobody_knows_is_wrong_usage_too(run: Run) -> None:
+    assert run("held", "list", "nobody").code == 64
 
 
 def test_moves_are_made_together_and_written_down_without_an_appointment(
