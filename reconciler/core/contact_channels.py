@@ -123,6 +123,12 @@ class OptOuts:
                 return True
         return False
 
+    def has_channels(self, email: str | None, phone: str | None, country: str) -> bool:
+        """The address or the number that a check-in would be sent with is in the feed."""
+        if email and _email_forms(email) & self._emails:
+            return True
+        return bool(phone and _digits(phone, country) & self._phones)
+
 
 def _email_forms(value: str) -> frozenset[str]:
     """An address as written and as it is sent, both without case."""

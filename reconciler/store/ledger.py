@@ -31,6 +31,8 @@ T = TypeVar("T")
 CHUNK: Final = 400
 """Parameters of one ``IN``: well below what either database takes."""
 DUPLICATE: Final = Decision("skipped", "duplicate_visit", "one contact a day")
+OPTED_OUT: Final = Decision("skipped", "opted_out", "opt-out feed")
+"""Of a visit that was to be sent, once its patient had opted out meanwhile."""
 
 Effect = Literal["new", "again", "kept", "duplicate"]
 

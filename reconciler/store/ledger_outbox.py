@@ -6,8 +6,8 @@ so that of two processes one changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, literal_column,
 from reconciler.core.ledger_rules import KEEPS_PAYLOAD, State
 from reconciler.core.phi import Phi
 from reconciler.errors import InternalError, StoreError
-from reconciler.store.ledger import batched
+from reconciler.store.ledger import OPTED_OUT, batched
 from reconciler.store.ledger_keys import LedgerKeys, payload_aad
 from reconciler.store.rows import json_from_text
 from reconciler.store.schema import VISITS, from_text, to_text
@@ -46,6 +46,8 @@ class Claimed:
     """Of the check-in; None where the payload is damaged or has no contact."""
     not_found_times: int = 0
     replans: int = 0
+    is_opted_out: bool = False
+    """Given up instead of claimed: its contact had opted out. Nothing may be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,19 @@ class Settlement:
 
 
 def claim(
-    connection: Connection, practice: str, businesses: Collection[int], *, keys: LedgerKeys, limit: int, now: datetime
+    connection: Connection,
+    practice: str,
+    businesses: Collection[int],
+    *,
+    keys: LedgerKeys,
+    limit: int,
+    now: datetime,
+    has_opted_out: Callable[[Claimed], bool] = lambda it: False,
 ) -> tuple[Claimed, ...]:
-    """Move up to ``limit`` rows from ``planned`` to ``intent``, earliest visit first, and open them."""
+    """Move up to ``limit`` rows from ``planned`` to ``intent``, earliest visit first, and open them.
+
+    Those of whom ``has_opted_out`` says so become ``discarded`` for good instead, and are returned as such.
+    """
     keys.ensure_current(connection)
     # The state in so many words, not as a parameter: only so does SQLite use the partial index.
     is_planned = VISITS.c.state == literal_column("'planned'")
@@ -74,12 +86,19 @@ def claim(
     found = connection.execute(query.with_for_update(skip_locked=True)).all()
     if not found:
         return ()
+    opened = [_claimed(row, keys, now) for row in found]
+    opened = [replace(it, body=None, is_opted_out=True) if has_opted_out(it) else it for it in opened]
     at = to_text(now)
-    for part in batched(row.appointment for row in found):
-        statement = update(VISITS).where(*planned, VISITS.c.appointment.in_(part))
-        if connection.execute(statement.values(state="intent", intent_at=at, settled_at=None)).rowcount != len(part):
-            raise InternalError("planned rows changed hands while they were claimed")
-    return tuple(_claimed(row, keys, now) for row in found)
+    intent = {"state": "intent", "intent_at": at, "settled_at": None}
+    # An attempt of another pass is remembered: its answer may still come, and says what it says.
+    given_up = {"state": "discarded", "settled_at": at, "payload": None, "outcome": OPTED_OUT.outcome}
+    given_up |= {"reason": OPTED_OUT.reason, "rule": OPTED_OUT.rule, "compared": "[]"}
+    for values, chosen in ((intent, False), (given_up, True)):
+        for part in batched(it.appointment for it in opened if it.is_opted_out is chosen):
+            statement = update(VISITS).where(*planned, VISITS.c.appointment.in_(part))
+            if connection.execute(statement.values(**values)).rowcount != len(part):
+                raise InternalError("planned rows changed hands while they were claimed")
+    return tuple(opened)
 
 
 _OPENED: Final[tuple[Any, ...]] = (

@@ -63,7 +63,8 @@ class Tally:
         elif state in ("held", "unknown", "intent"):
             self.add("held")
         elif state == "discarded":
-            self.add("skipped", "discarded")
+            is_opted_out = result.reason == ledger.OPTED_OUT.reason
+            self.add("skipped", result.reason if is_opted_out else "discarded")
         elif result.outcome == "restricted":
             self.add("restricted", result.reason)
         elif result.outcome == "quarantined":
@@ -73,24 +74,35 @@ class Tally:
         else:  # decided to be sent or held, in a backfill
             self.add("skipped", "backfilled")
 
-    def counts(self, *, carried: int = 0, sent: int = 0, failed: int = 0, unknown: int = 0, left: int = 0) -> Counts:
+    def counts(
+        self,
+        *,
+        carried: int = 0,
+        sent: int = 0,
+        failed: int = 0,
+        unknown: int = 0,
+        left: int = 0,
+        opted_out: int = 0,
+    ) -> Counts:
         """The published counts once everything was delivered.
 
         ``carried``: planned by earlier passes and not seen by this one; they are read in the sense of the report, and so
-        are those that were ``left`` held or unknown when this pass looked them up. Raises
-        ``InternalError`` where the counts do not add up.
+        are those that were ``left`` held or unknown when this pass looked them up. ``opted_out``: of those that were
+        planned, not sent for that. Raises ``InternalError`` where the counts do not add up.
         """
+        skipped = self.skipped + Counter({ledger.OPTED_OUT.reason: opted_out})
+        planned = self.planned + carried - opted_out
         found = Counts(
             read=self.read + carried + left,
             sent=sent,
             already_sent=self.kinds["already_sent"],
             restricted=dict(sorted(self.restricted.items())),
-            skipped=dict(sorted(self.skipped.items())),
+            skipped=dict(sorted(skipped.items())),
             quarantined=self.kinds["quarantined"],
             held=self.kinds["held"] + unknown + left,
             failed=self.kinds["failed"] + failed,
-            pending=self.planned + carried - sent - failed - unknown,
-            eligible=self.kinds["held"] + self.kinds["failed"] + self.planned + carried + left,
+            pending=planned - sent - failed - unknown,
+            eligible=self.kinds["held"] + self.kinds["failed"] + planned + left,
         )
         check(found)
         if found.pending < 0:
@@ -315,6 +327,11 @@ class Deciding:
                 now=self.deps.now(),
                 backfill=self.is_backfill,
             )
+
+    def tell_opted_out(self, one: Taken, appointments: Sequence[str]) -> None:
+        """Visits that were planned, and whose contact had opted out when they were about to be sent."""
+        for it in appointments:
+            self._tell(one, ledger.OPTED_OUT, it, "again")
 
     def _tell(self, one: Taken, decision: Decision, appointment: str | None, effect: str) -> None:
         if self.deps.on_decision is None:

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from reconciler.clients.contacts import CheckinAnswer, CheckinOutcome
 from reconciler.core import tags
+from reconciler.core.contact_channels import OptOuts
 from reconciler.core.ledger_rules import State
 from reconciler.errors import LockHeld, SecretError
 from reconciler.store import ledger_outbox, tags_seen
@@ -49,6 +50,9 @@ class Account:
     parent: int
     """The parent business number."""
     api_key: str = field(repr=False)
+    opt_outs: OptOuts = OptOuts()  # noqa: RUF009 - it never changes
+    """Who of its contacts may not be contacted, as the pass that sends has read it."""
+    country: str = "US"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class Delivered:
     failed: dict[int, dict[int | None, int]] = field(default_factory=dict)
     """Code -> count."""
     unknown: dict[int, int] = field(default_factory=dict)
+    opted_out: dict[int, list[str]] = field(default_factory=dict)
+    """Planned, but not sent, since the contact had opted out: their appointments (pseudonyms)."""
     stopped_locations: dict[int, Stop] = field(default_factory=dict)
     stopped_accounts: dict[int, Stop] = field(default_factory=dict)
     """By parent."""
@@ -152,6 +158,9 @@ class _Run:
             if not page:
                 return
             for claimed in page:
+                if claimed.is_opted_out:
+                    self.done.opted_out.setdefault(claimed.business, []).append(claimed.appointment)
+                    continue
                 self._room.acquire()
                 pool.submit(self._guarded, claimed)
 
@@ -178,12 +187,24 @@ class _Run:
             return ()
         with self._it.store.begin() as connection:
             page = ledger_outbox.claim(
-                connection, self._practice, businesses, keys=self._it.keys, limit=self._it.page, now=self._it.now()
+                connection,
+                self._practice,
+                businesses,
+                keys=self._it.keys,
+                limit=self._it.page,
+                now=self._it.now(),
+                has_opted_out=self._has_opted_out,
             )
         if page:
             self.done.transactions += 1
             self.done.rows += len(page)
         return page
+
+    def _has_opted_out(self, claimed: Claimed) -> bool:
+        if claimed.body is None:
+            return False
+        account, body = self._accounts[claimed.business], claimed.body.reveal()
+        return account.opt_outs.has_channels(body.get("emailId"), body.get("phone"), account.country)
 
     def _guarded(self, claimed: Claimed) -> None:
         try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from reconciler import errors
@@ -79,7 +79,7 @@ class _Pass:
     options: Options
     fence: Fence
     id: str = ""
-    since: datetime = datetime.max.replace(tzinfo=UTC)
+    since: datetime = field(init=False)
     """When it began."""
     client: Reads | None = None
     taken: list[Taken] = field(default_factory=list)
@@ -319,13 +319,34 @@ class _Pass:
             )
             if why is not None:
                 one.end("stopped", why)
-        accounts = self._accounts(self._running())
+        due = [it for it in self._running() if rows.get(it.business, {}).get("planned")]
+        accounts = self._screened(due)
         if not accounts:
             return
         self.delivered = deliver(self._delivery(), self.practice.pseudonym, accounts)
         if self.delivered.requests:
             self.requests["checkin"] = self.delivered.requests
+        for one in due:
+            self.deciding.tell_opted_out(one, self.delivered.opted_out.get(one.business, ()))
         self._judge(self.delivered)
+
+    def _screened(self, due: Sequence[Taken]) -> dict[int, Account]:
+        """The accounts of the locations that are about to send, with who opted out as far as this pass has read it.
+
+        Rows of earlier passes and those that a person has sent again were decided by an older feed, or by none.
+        """
+        accounts = self._accounts(due)
+        for one in due:
+            if one.business not in accounts:
+                continue
+            try:
+                found = self._opt_outs(one)
+            except (errors.RemoteError, errors.SecretError) as error:
+                one.end("error", f"who opted out cannot be read: {error.message}; nothing is lost", again=True)
+                del accounts[one.business]
+            else:
+                accounts[one.business] = replace(accounts[one.business], opt_outs=found, country=one.rules.country)
+        return accounts
 
     def _judge(self, done: Delivered) -> None:
         for one in self._running():
@@ -365,6 +386,7 @@ class _Pass:
             failed=sum(self.delivered.failed.get(business, {}).values()),
             unknown=self.delivered.unknown.get(business, 0),
             left=len(self.left.get(business, ())),
+            opted_out=len(self.delivered.opted_out.get(business, ())),
         )
 
     def _finish(self, failure: tuple[Status, str] | None) -> PassReport:
