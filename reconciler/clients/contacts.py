@@ -6,7 +6,7 @@ decides, not the status. No text of an answer is passed on: Birdeye may repeat a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
@@ -97,6 +97,8 @@ class CheckinAnswer:
     code: int | None
     message: str
     customer_id: str | None = None
+    requests: int = 1
+    """Check-ins that were sent for it; retries of the transport are not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +151,12 @@ class ContactsClient:
         """Check one customer in at a location. Sent at most once, except where it provably never arrived.
 
         Never raises for what the other side does. Where categories of consent are not switched on (20099) it is sent
-        once more without them.
+        once more without them, also where it named none: the refusal says that nobody was checked in.
         """
         wanted = dict(body) if self._version == 2 else _without_flags(body)
         answer = self._checkin(business, api_key, wanted)
-        if answer.code == NO_CATEGORIES and answer.outcome is _F and _FLAGS & set(wanted):
-            return self._checkin(business, api_key, _without_flags(wanted))
+        if answer.code == NO_CATEGORIES and answer.outcome is _F:
+            return replace(self._checkin(business, api_key, _without_flags(wanted)), requests=2)
         return answer
 
     def get_customer(

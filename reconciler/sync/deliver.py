@@ -249,7 +249,7 @@ class _Run:
     def _record(self, claimed: Claimed, account: Account, answer: CheckinAnswer) -> None:
         outcome, business = answer.outcome, claimed.business
         with self._lock:
-            self.done.requests += 1
+            self.done.requests += answer.requests
             if outcome is CheckinOutcome.CONFIRMED:
                 self._count(self.done.confirmed, business)
                 if claimed.body is not None and (found := tags.vocabulary(claimed.body.reveal())):

@@ -77,7 +77,6 @@ def test_the_code_decides_whatever_the_status_and_the_shape(code: int, status: i
         (400, {"code": 1167, "message": "x"}, "account_stopped", 1167),
         (401, {"errorCode": 1033, "errorMessage": "x"}, "account_stopped", 1033),
         (200, {"code": 1088, "message": "x"}, "failed", 1088),
-        (400, {"code": 20099, "message": "x"}, "failed", 20099),
         (400, {"code": 31337, "message": "Priya"}, "failed", 31337),
         (500, {"code": 31337, "message": "Priya"}, "unknown", 31337),
         (500, {"code": 1142, "message": "x"}, "failed", 1142),
@@ -146,8 +145,25 @@ def test_20099_is_sent_once_more_without_the_categories() -> None:
     with asking(lambda _: next(answers)) as (client, server):
         assert client.checkin(BUSINESS, KEY, BODY | FLAGS).outcome is CheckinOutcome.CONFIRMED
         assert [it.json() for it in server.seen] == [BODY | FLAGS, BODY]
-    answer, requests = checkin(page(400, {"code": 20099, "message": "x"}), BODY | FLAGS)
-    assert (answer.outcome, answer.code, requests) == (CheckinOutcome.FAILED, 20099, 2)
+    for body in (BODY | FLAGS, BODY):
+        answer, requests = checkin(page(400, {"code": 20099, "message": "x"}), body)
+        assert (answer.outcome, answer.code, requests, answer.requests) == (CheckinOutcome.FAILED, 20099, 2, 2)
+
+
+def test_20099_is_sent_once_more_also_where_there_were_no_categories() -> None:
+    answers = iter([page(200, {"code": 20099, "message": "x"}), page(200, {"customerId": 7})])
+    with asking(lambda _: next(answers)) as (client, server):
+        answer = client.checkin(BUSINESS, KEY, BODY)
+        assert (answer.outcome, answer.customer_id) == (CheckinOutcome.CONFIRMED, "7")
+        assert [it.json() for it in server.seen] == [BODY, BODY]
+
+
+def test_a_lost_answer_after_20099_is_unknown() -> None:
+    lost: list[Step] = [RESET]
+    answers = iter((page(400, {"code": 20099, "message": "x"}), lost))
+    with asking(lambda _: next(answers)) as (client, server):
+        answer = client.checkin(BUSINESS, KEY, BODY | FLAGS)
+        assert (answer.outcome, answer.code, len(server.seen)) == (CheckinOutcome.UNKNOWN, None, 2)
 
 
 @pytest.mark.parametrize("key", ["", "a\r\nb", "ä", " x"])
