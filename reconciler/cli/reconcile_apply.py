@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from reconciler.cli.reports import PLAN_FORMS, apply_in
 from reconciler.cli.stopping import signals
 from reconciler.clock import Clock
 from reconciler.core import objections
+from reconciler.core.records import Recorded
 from reconciler.errors import LockHeld, ReconcilerError, Refused, RemoteError, Stale, StoreError, UsageError
 from reconciler.report import documents
 from reconciler.report.plan_text import render_outcomes, render_plan
@@ -72,13 +73,14 @@ def apply(
     outputs.check()
     settings, clock = common.settings(), Clock()
     check_allow(allow)
-    allow = (*allow, *settings.allow)
     document = read_plan_file(plan_file or approved) if plan_file or approved else None  # type: ignore[arg-type]
     loaded = load_declarations(settings, clock)
     check_slugs(loaded, reassert, "--reassert")
+    check_allowed_slugs(loaded, allow, lambda: _outline(settings, clock))
     if plan_file is not None and document is not None:
         check_base(document, settings.birdeye.url, loaded.digest, clock)
         loaded = within(loaded, document)
+    allow = (*allow, *settings.allow)
     approval = applying.Approval(document, exactly=plan_file is not None)
     planning.refuse_errors(loaded, recorded=None if loaded.files else _records(settings, clock))
     held = _Lock()
@@ -204,6 +206,11 @@ def _records(settings: Any, clock: Clock) -> Any:
         return planning.read_records(store)
 
 
+def _outline(settings: Any, clock: Clock) -> Recorded:
+    with open_store(settings.store, now=clock.now, write=False) as store:
+        return planning.read_outline(store)
+
+
 def check_allow(allow: tuple[str, ...]) -> None:
     """Refuse an ``--allow`` that names no objection."""
     for text in allow:
@@ -216,6 +223,26 @@ def check_allow(allow: tuple[str, ...]) -> None:
             close = nearest(code, objections.CODES)
             raise click.UsageError(
                 f"--allow {text}: no objection is called '{code}'." + (f" Did you mean '{close}'?" if close else "")
+            )
+
+
+def check_allowed_slugs(loaded: Any, allow: tuple[str, ...], outline: Callable[[], Recorded]) -> None:
+    """Refuse an ``--allow`` for what is neither declared nor recorded. An objection that does not arise is no error."""
+    known = {it.slug for it in loaded.files} | {"run"}
+    asked = [(text, text.partition(":")[2]) for text in allow]
+    if all(slug in known for _, slug in asked):
+        return
+    recorded = outline()  # what `undeclared` speaks of has no file any more
+    known |= {it.slug for it in recorded.objects} | {it.slug for it in recorded.in_force}
+    known |= {it.slug for it in recorded.open_intents}
+    for text, slug in asked:
+        if slug not in known:
+            from reconciler.core.suggest import nearest
+
+            close = nearest(slug, known)
+            raise click.UsageError(
+                f"--allow {text}: nothing that is declared or recorded has the slug '{slug}'."
+                + (f" Did you mean '{close}'?" if close else "")
             )
 
 

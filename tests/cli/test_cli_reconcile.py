@@ -159,6 +159,21 @@ def test_objections_refuse_before_the_first_write_and_unknown_ones_are_wrong_usa
     desk.run("apply", "--auto-approve", "--allow", f"filter-widened:{SKIN}", expect=0)
 
 
+def test_allowing_a_slug_that_is_nowhere_is_wrong_usage_and_one_that_has_no_objection_is_not(desk: Desk) -> None:
+    found = desk.run("apply", "--auto-approve", "--allow", f"goes-live:{NORTH[:-1]}", expect=64)
+    assert found.stderr.splitlines()[-2:] == [
+        f"error: --allow goes-live:{NORTH[:-1]}: nothing that is declared or recorded has the slug '{NORTH[:-1]}'."
+        f" Did you mean '{NORTH}'?",
+        "  = reconciler apply --help",
+    ]
+    assert desk.writes() == 0
+    allowed = ("--allow", f"goes-live:{NORTH}", "--allow", "many-deactivations:run")
+    assert "goes-live" not in desk.run("apply", "--auto-approve", *allowed, expect=0).stderr
+    (desk.folder / "integrations" / f"{NORTH}.yaml").unlink()
+    desk.run("apply", "--auto-approve", "--allow", f"undeclared:{NORTH}", expect=0)
+    desk.run("apply", "--auto-approve", "--allow", "undeclared:nobody", expect=64)
+
+
 def test_an_objection_may_be_allowed_in_the_file_for_a_while(desk: Desk) -> None:
     desk.run("apply", "--auto-approve", expect=0)
     desk.edit(SKIN, "[Procedure, Surgery]", "[Procedure, Surgery, Botox]")
