@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -85,10 +85,10 @@ def pauses(connection: Connection) -> dict[int, Pause]:
     return {row.business: _pause(row) for row in connection.execute(select(SYNC_PAUSES))}
 
 
-def is_paused(connection: Connection, business: int) -> bool:
-    """Whether there is a pause of this very number."""
-    query = select(SYNC_PAUSES.c.business).where(SYNC_PAUSES.c.business == business)
-    return connection.execute(query).first() is not None
+def paused_of(connection: Connection, businesses: Collection[int]) -> frozenset[int]:
+    """Which of these very numbers a pause names."""
+    query = select(SYNC_PAUSES.c.business).where(SYNC_PAUSES.c.business.in_(businesses))
+    return frozenset(connection.execute(query).scalars())
 
 
 def pause(connection: Connection, it: Pause) -> bool:

@@ -149,6 +149,10 @@ class Fence:
     is_paused: bool = False
     sends: bool = True
     """A backfill contacts nobody: a pause does not stop it."""
+    numbers: frozenset[int] = frozenset()
+    """The locations of the pass and their parents: each may be paused by itself."""
+    paused: frozenset[int] = field(default=frozenset(), init=False)
+    """Those of them that somebody paused, as of the last look."""
     elapsed: Callable[[], float] = elapsed
     """Seconds that never jump."""
     _looked: float = field(default=-math.inf, init=False)
@@ -166,12 +170,19 @@ class Fence:
         if self.lease is not None:
             self.lease.check_age()
 
+    def has_paused(self, *businesses: int) -> bool:
+        """Was one of these paused, a location or its parent? As of the last look."""
+        return not self.paused.isdisjoint(businesses)
+
     def _look(self) -> None:
+        paused: frozenset[int] = frozenset()
         with self.ledger.read() as connection:
             if self.lease is not None:
                 self.lease.check(connection)
-            is_paused = self.sends and sync_practices.is_paused(connection, sync_practices.ALL)
-        if is_paused:
+            if self.sends:
+                paused = sync_practices.paused_of(connection, {sync_practices.ALL, *self.numbers})
+        self.paused = paused
+        if sync_practices.ALL in paused:
             self.is_paused = True
             raise Paused("all sending was paused; nothing further is sent")
 

@@ -76,6 +76,8 @@ class Delivered:
     stopped_locations: dict[int, Stop] = field(default_factory=dict)
     stopped_accounts: dict[int, Stop] = field(default_factory=dict)
     """By parent."""
+    paused: set[int] = field(default_factory=set)
+    """Locations that somebody paused meanwhile; the rest of theirs is still planned."""
     unreachable: bool = False
     """Nothing was getting through; the rest is still planned."""
     interrupted: bool = False
@@ -91,6 +93,10 @@ def _nothing() -> None:
     return None
 
 
+def _never(business: int, parent: int) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What ``deliver`` and ``settle_unknown`` work with."""
@@ -104,6 +110,8 @@ class Delivery:
     fence: Callable[[], None]
     """Raises ``LockHeld`` where the practice's lease is not ours any more; asked before every request."""
     stop: threading.Event
+    is_paused: Callable[[int, int], bool] = _never
+    """Has somebody paused this location, or its parent? As of what ``fence`` saw last."""
     concurrency: int = 8
     page: int = 50
     """Rows whose intents become durable together."""
@@ -171,7 +179,9 @@ class _Run:
             return [
                 business
                 for business, account in self._accounts.items()
-                if business not in self.done.stopped_locations and account.parent not in self._closed_parents
+                if business not in self.done.stopped_locations
+                and business not in self.done.paused
+                and account.parent not in self._closed_parents
             ]
 
     def _is_over(self) -> bool:
@@ -226,6 +236,11 @@ class _Run:
             return
         try:
             self._it.fence()
+            if self._it.is_paused(claimed.business, account.parent):
+                with self._lock:
+                    self.done.paused.add(claimed.business)
+                self._settle(claimed, "planned")
+                return
             answer = self._it.client.checkin(claimed.business, account.api_key, claimed.body.reveal())
         except LockHeld:  # before the request, of ours or of the transport
             self.done.interrupted = True
@@ -244,12 +259,13 @@ class _Run:
 
     def _is_closed(self, business: int, account: Account) -> bool:
         with self._lock:
-            return business in self.done.stopped_locations or account.parent in self._closed_parents
+            closed = business in self.done.stopped_locations or business in self.done.paused
+            return closed or account.parent in self._closed_parents
 
     def _record(self, claimed: Claimed, account: Account, answer: CheckinAnswer) -> None:
         outcome, business = answer.outcome, claimed.business
         with self._lock:
-            self.done.requests += answer.requests
+            self.done.requests += 1
             if outcome is CheckinOutcome.CONFIRMED:
                 self._count(self.done.confirmed, business)
                 if claimed.body is not None and (found := tags.vocabulary(claimed.body.reveal())):

@@ -62,7 +62,8 @@ def _all(
 def _guarded(
     deps: Deps, practice: Practice, places: Sequence[Place], options: Options, lease: leases.Lease | None
 ) -> PassReport:
-    fence = Fence(deps.ledger, lease, sends=options.kind != "backfill")
+    numbers = frozenset({*(it.business for it in places), *(it.parent for it in places)})
+    fence = Fence(deps.ledger, lease, sends=options.kind != "backfill", numbers=numbers)
     deps.fences.current = fence
     it = _Pass(deps, practice, places, options, fence)
     try:
@@ -283,6 +284,7 @@ class _Pass:
             now=deps.now,
             sleep=deps.sleep,
             fence=self.fence,
+            is_paused=self.fence.has_paused,
             stop=deps.stop,
             concurrency=deps.limits.concurrency,
             # So that the transport asks before each retry of its own too, in the threads that send.
@@ -356,6 +358,8 @@ class _Pass:
                 one.end("error", f"Birdeye refused the location: {location.message}; nothing is lost")
             elif account is not None:
                 one.end("error", f"Birdeye refused the account: {account.message}; nothing is lost")
+            elif one.business in done.paused:
+                one.end("paused", "it was paused while the pass ran")
             elif done.unreachable and self._counts(one).pending:
                 one.end("error", "Birdeye's contacts API cannot be reached; nothing is lost", again=True)
             elif done.interrupted and self.fence.is_paused:

@@ -216,6 +216,36 @@ def test_a_pause_stops_a_running_pass_before_its_next_request(it: Bench, monkeyp
     assert report.counts.pending == 26
 
 
+@pytest.mark.parametrize("paused", [HERE, PARENT])
+def test_a_pause_of_a_location_or_its_business_stops_its_part_of_a_running_pass(
+    it: Bench, monkeypatch: pytest.MonkeyPatch, paused: int
+) -> None:
+    """Another business of the same practice goes on."""
+    monkeypatch.setattr(context, "LOOK_SECONDS", 0.0)
+    it.limit(concurrency=1)
+    it.put(HERE, wire={"location.name": "Downtown"})
+    it.put(OTHER_PARENT + 1, slug="other", parent=OTHER_PARENT, wire={"location.name": "Midtown"})
+    for number in range(20):
+        it.book("2026-11-23", place=number % 2)
+    checkin = it.deps.contacts.checkin
+    asked = []
+
+    def paused_after_three(business: int, api_key: str, body: Any) -> Any:
+        asked.append(business)
+        if asked.count(HERE) == 3 and business == HERE:
+            with it.store.begin() as connection:
+                sync_practices.pause(connection, sync_practices.Pause(paused, it.clock.now(), "Ann", "asked"))
+        return checkin(business, api_key, body)
+
+    it.deps.contacts.checkin = paused_after_three  # type: ignore[method-assign]
+    here, other = it.sync().locations
+    assert (here.business, here.status, here.detail) == (HERE, "paused", "it was paused while the pass ran")
+    assert (here.counts.sent, here.counts.pending) == (3, 7)
+    assert (other.business, other.status, other.counts.sent) == (OTHER_PARENT + 1, "ok", 10)
+    assert it.sync().locations[0].status == "paused"
+    assert len(it.deliveries) == 13
+
+
 def test_lock_and_pause_are_looked_at_every_quarter_of_a_second_and_the_lease_s_age_before_each_request(
     it: Bench,
 ) -> None:
