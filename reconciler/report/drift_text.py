@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from reconciler.core.drift import BusinessDrift, Finding, Report, Totals
+from reconciler.core.drift import EXISTS, BusinessDrift, Finding, Report, Totals
 from reconciler.core.plan import FORMAT_VERSION
 from reconciler.core.sources import nextech
 from reconciler.report.plan_text import value
@@ -243,7 +243,23 @@ def to_live(one: BusinessDrift) -> list[str]:
         ]
     if kinds == {"undeclared"}:
         return [escaped(f"live := git   restore the entry, or: reconciler forget {one.slug} --location BUSINESS")]
+    held = next((it for it in one.findings if it.object == "group" and it.path == EXISTS and it.is_drift), None)
+    if held is not None:
+        return _to_group(one, held)
     return [f"live := git   reconciler plan {escaped(one.file)} --out plan.json && reconciler apply plan.json"]
+
+
+def _to_group(one: BusinessDrift, held: Finding) -> list[str]:
+    """Where no group can be compared with, a plan changes nothing: a person says which one is meant, or that it is gone."""
+    pin = escaped(f"`group.id` in {one.file}")
+    if held.kind != "missing":
+        return [f"live := git   pin the group that is meant: {pin}"]
+    if held.note.startswith("`group.id` names"):
+        return ["live := git   ask Birdeye where the group is", f"git := live   correct {pin}"]
+    return [
+        escaped(f"live := git   ask Birdeye where the group is; if it is gone for good: reconciler forget {one.slug}"),
+        f"git := live   pin the group that took its place: {pin}",
+    ]
 
 
 def to_git(it: Finding) -> str:
