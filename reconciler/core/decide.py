@@ -82,10 +82,17 @@ def decide_visit(visit: Appointment, rules: LocationRules, moments: Moments) -> 
     return _who(visit, rules) or _when(visit, rules, moments) or _status(visit, rules) or _type(visit, rules)
 
 
+def decide_filters(visit: Appointment, rules: LocationRules) -> Decision | None:
+    """Of the first table the rows that are filters of the declaration, without those of who and when; None: passed."""
+    if rules.practitioner_ids and not same(visit.practitioner_ids, rules.practitioner_ids):
+        return _other_practitioner(visit, rules)
+    return _status(visit, rules) or _type(visit, rules)
+
+
 def _who(visit: Appointment, rules: LocationRules) -> Decision | None:
     if visit.patient_id is None:
         return Decision("skipped", "not_a_patient", "patient", (("patient participants", "0"),))
-    if rules.practitioner_ids and not _same(visit.practitioner_ids, rules.practitioner_ids):
+    if rules.practitioner_ids and not same(visit.practitioner_ids, rules.practitioner_ids):
         return _other_practitioner(visit, rules)
     return None
 
@@ -127,7 +134,7 @@ def _status(visit: Appointment, rules: LocationRules) -> Decision | None:
 
 def _type(visit: Appointment, rules: LocationRules) -> Decision | None:
     has = visit.purposes if rules.show_by == "purpose" else visit.types
-    if not rules.appointment_types or _same(has, rules.appointment_types):
+    if not rules.appointment_types or same(has, rules.appointment_types):
         return None
     compared = ((rules.show_by, has), ("allowed", rules.appointment_types))
     return Decision("restricted", TYPE_NOT_ALLOWED, "appointment_types", compared)
@@ -137,7 +144,7 @@ def _fold(value: str) -> str:
     return value.strip().casefold()
 
 
-def _same(values: Iterable[str], allowed: Iterable[str]) -> bool:
+def same(values: Iterable[str], allowed: Iterable[str]) -> bool:
     """Does any value equal any allowed one after trimming (case matters)?"""
     return not {it.strip() for it in values}.isdisjoint(it.strip() for it in allowed)
 
@@ -176,7 +183,7 @@ def decide_contact(
     """The second table, for a visit that passed the first."""
     if contact.name is None:
         return Decision("skipped", "no_name", "name")
-    if rules.excluded_patient_types and _same(patient.patient_types, rules.excluded_patient_types):
+    if rules.excluded_patient_types and same(patient.patient_types, rules.excluded_patient_types):
         compared = (("patient type", patient.patient_types), ("excluded", rules.excluded_patient_types))
         return Decision("skipped", "excluded_patient_type", "excluded_patient_types", compared)
     if rules.minimum_age and not _is_old_enough(patient, local_day(visit, rules), rules.minimum_age):

@@ -109,3 +109,28 @@ def rules_of(in_force: InForce, business: int) -> LocationRules:
         past_months=int(single("past_months")),
         future_months=int(single("future_months")),
     )
+
+
+def narrowed(old: LocationRules | None, new: LocationRules) -> frozenset[str]:
+    """The filters that may exclude a visit which passed the old ones, by name; ``None``: nothing is known of them."""
+
+    def adds(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+        """Is there anything in ``after`` that ``before`` has not?"""
+        return not {it.strip() for it in after} <= {it.strip() for it in before}
+
+    def limits(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+        """Lists whose emptiness means everything."""
+        return bool(after) and (not before or adds(after, before))
+
+    was = old if old is not None else LocationRules(new.slug, new.parent, new.business, 0, new.time_zone)
+    found = {
+        "appointment_types": limits(was.appointment_types, new.appointment_types),
+        "location_names": limits(was.location_names, new.location_names),
+        "practitioner_ids": limits(was.practitioner_ids, new.practitioner_ids),
+        "appointment_statuses": old is None or adds(new.appointment_statuses, was.appointment_statuses),
+        "custom_appointment_statuses": adds(new.custom_appointment_statuses, was.custom_appointment_statuses),
+        "show_by": bool(new.appointment_types) and was.show_by != new.show_by,
+        "excluded_patient_types": adds(was.excluded_patient_types, new.excluded_patient_types),
+        "minimum_age": (new.minimum_age or 0) > (was.minimum_age or 0),
+    }
+    return frozenset(name for name, is_narrower in found.items() if is_narrower)

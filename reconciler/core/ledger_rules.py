@@ -33,6 +33,8 @@ MOVES: Mapping[tuple[State, State], By] = {
     ("unknown", "held"): "runner",
     # What was planned when its location stopped being contacted is never made up.
     ("planned", "discarded"): "runner",
+    # Planned by a ledger that was not the newest, or under wider filters: a person decides.
+    ("planned", "held"): "runner",
     ("held", "planned"): "person",
     ("held", "discarded"): "person",
     ("failed", "planned"): "person",

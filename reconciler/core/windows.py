@@ -137,8 +137,7 @@ def window(
         earliest = max(earliest, floor)
     begin = max(mark, floor) if mark is not None and floor is not None else (mark or earliest)
     overlap = timing.start_of_day(timing.local_day(begin, zone) - timedelta(days=overlap_days), zone)
-    limit_days = max(max_catch_up_days, -(-timing.every(frequency) // timedelta(days=1)))
-    limit = timing.start_of_day(timing.local_day(to, zone) - timedelta(days=limit_days), zone)
+    limit = catch_up_limit(to, zone=zone, max_catch_up_days=max_catch_up_days, frequency=frequency)
     missed_since = begin if mark is not None else max(begin, floor_of(first_in_force, zone))
     return Window(
         start=begin,
@@ -148,6 +147,12 @@ def window(
         zone=zone,
         mark_after=max(begin, to),
     )
+
+
+def catch_up_limit(to: datetime, *, zone: ZoneInfo, max_catch_up_days: int, frequency: str = "1d") -> datetime:
+    """What starts before it is not made up by a window that ends at ``to``."""
+    days = max(max_catch_up_days, -(-timing.every(frequency) // timedelta(days=1)))
+    return timing.start_of_day(timing.local_day(to, zone) - timedelta(days=days), zone)
 
 
 def day_window(day: date, *, now: datetime, zone: ZoneInfo, floor: datetime | None) -> Window:

@@ -8,7 +8,7 @@ One contact per location business, practice, patient and local day is the databa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import islice
@@ -119,9 +119,15 @@ class Visit:
         return self.appointment[:12]
 
 
-def payload(appointment_id: Phi[str], body: Phi[dict[str, Any]] | None = None) -> Phi[dict[str, Any]]:
-    """What is sealed: the appointment id in clear and, where a contact was made, the body of its check-in."""
-    return Phi({"appointment": appointment_id.reveal(), "body": None if body is None else body.reveal()})
+def payload(
+    appointment_id: Phi[str], body: Phi[dict[str, Any]] | None = None, visit: Mapping[str, Any] | None = None
+) -> Phi[dict[str, Any]]:
+    """What is sealed: the appointment id in clear and, where a contact was made, the body of its check-in.
+
+    ``visit``: what filters look at, as it was read, so that narrower ones can be applied to a row that still waits.
+    """
+    sealed = {"appointment": appointment_id.reveal(), "body": None if body is None else body.reveal()}
+    return Phi(sealed if visit is None else sealed | {"visit": dict(visit)})
 
 
 def record(

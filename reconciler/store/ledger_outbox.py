@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, literal_column, select, update
@@ -72,16 +72,19 @@ def claim(
     keys: LedgerKeys,
     limit: int,
     now: datetime,
+    day: date | None = None,
     has_opted_out: Callable[[Claimed], bool] = lambda it: False,
 ) -> tuple[Claimed, ...]:
-    """Move up to ``limit`` rows from ``planned`` to ``intent``, earliest visit first, and open them.
+    """Move up to ``limit`` rows from ``planned`` to ``intent``, earliest visit first, and open them; of ``day`` alone.
 
     Those of whom ``has_opted_out`` says so become ``discarded`` for good instead, and are returned as such.
     """
     keys.ensure_current(connection)
     # The state in so many words, not as a parameter: only so does SQLite use the partial index.
     is_planned = VISITS.c.state == literal_column("'planned'")
-    planned = (VISITS.c.practice == practice, is_planned, VISITS.c.business.in_(businesses))
+    planned = [VISITS.c.practice == practice, is_planned, VISITS.c.business.in_(businesses)]
+    if day is not None:
+        planned.append(VISITS.c.day == day.isoformat())
     query = select(*_OPENED).where(*planned).order_by(VISITS.c.start, VISITS.c.appointment).limit(limit)
     found = connection.execute(query.with_for_update(skip_locked=True)).all()
     if not found:

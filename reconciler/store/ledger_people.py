@@ -21,6 +21,8 @@ from reconciler.store.ledger_outbox import open_payload
 from reconciler.store.schema import VISITS, to_text
 
 SHORTEST_ID: Final = 8
+RESENT: Final = "resend"
+"""The rule of a row that a person had sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ def move(connection: Connection, visits: Sequence[Visit], to: State, *, keys: Le
     # A person who has looked begins anew: what is unknown afterwards may be planned again once more.
     changes: dict[str, Any] = {"state": to, "not_found_times": 0, "replans": 0, "code": None}
     changes["settled_at"] = None if to == "planned" else to_text(now)
+    if to == "planned":
+        changes |= {"rule": RESENT, "reason": "", "compared": "[]"}
     if to not in KEEPS_PAYLOAD:
         changes["payload"] = None
     return sum(connection.execute(update(VISITS).where(*_is(it)).values(**changes)).rowcount for it in visits)

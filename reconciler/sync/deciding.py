@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from itertools import islice
 from typing import Any
@@ -15,10 +15,12 @@ from reconciler.core.decide import Decided, Decision, Moments
 from reconciler.core.decide_assign import Counts, FinalOutcome, assign, check
 from reconciler.core.decide_rules import LocationRules
 from reconciler.core.fhir_models import Appointment, Quarantined
+from reconciler.core.ledger_rules import State
 from reconciler.core.phi import Phi
 from reconciler.errors import InternalError, RemoteError
 from reconciler.store import ledger
 from reconciler.store.ledger import Entry, Result
+from reconciler.store.ledger_planned import Closed
 from reconciler.sync.context import Deps
 from reconciler.sync.extract import Extract, Visit
 from reconciler.sync.taking import Taken
@@ -37,6 +39,8 @@ class Tally:
     skipped: Counter[str] = field(default_factory=Counter)
     planned: int = 0
     """To be sent, as far as this pass has seen."""
+    known: int = 0
+    """Of these, those that an earlier pass had planned."""
     days: Counter[date] = field(default_factory=Counter)
     """Newly eligible visits by local day."""
 
@@ -51,28 +55,44 @@ class Tally:
 
     def take(self, result: Result) -> None:
         """One recorded visit, as it stands."""
-        state = result.state
-        if state == "planned":
+        if result.state == "planned":
             self.planned += 1
-            if result.effect != "kept" and result.entry.day is not None:
+            if result.effect == "kept":
+                self.known += 1
+            elif result.entry.day is not None:
                 self.days[result.entry.day] += 1
-        elif state == "confirmed":
+        else:
+            self.stand(result.state, result.outcome, result.reason)
+
+    def stand(self, state: State | None, outcome: str, reason: str) -> None:
+        """One visit that is not planned, as it stands."""
+        if state == "confirmed":
             self.add("already_sent")
         elif state == "failed":
             self.add("failed")
         elif state in ("held", "unknown", "intent"):
             self.add("held")
         elif state == "discarded":
-            is_opted_out = result.reason == ledger.OPTED_OUT.reason
-            self.add("skipped", result.reason if is_opted_out else "discarded")
-        elif result.outcome == "restricted":
-            self.add("restricted", result.reason)
-        elif result.outcome == "quarantined":
+            is_opted_out = reason == ledger.OPTED_OUT.reason
+            self.add("skipped", reason if is_opted_out else "discarded")
+        elif outcome == "restricted":
+            self.add("restricted", reason)
+        elif outcome == "quarantined":
             self.add("quarantined")
-        elif result.outcome == "skipped":
-            self.add("skipped", result.reason)
+        elif outcome == "skipped":
+            self.add("skipped", reason)
         else:  # decided to be sent or held, in a backfill
             self.add("skipped", "backfilled")
+
+    def with_closed(self, closed: Iterable[Closed]) -> Tally:
+        """The same, and rows of earlier passes that were closed and not met: they are read in the sense of the report."""
+        found = replace(
+            self, kinds=Counter(self.kinds), restricted=Counter(self.restricted), skipped=Counter(self.skipped)
+        )
+        for it in closed:
+            found.read += 1
+            found.stand(it.after.state, it.after.outcome, it.after.reason)
+        return found
 
     def counts(
         self,
@@ -146,6 +166,8 @@ class Deciding:
     _previous: frozenset[Phi[str]] = frozenset()
     left: dict[int, set[str]] = field(default_factory=dict)
     """By location: appointments that this pass found held or unknown, until they are met among what is read."""
+    closed: Mapping[int, dict[str, Closed]] = field(default_factory=dict)
+    """By location: rows of earlier passes that this one has closed, until they are met among what is read."""
     seen: int = 0
     """Visits of every kind, due location or not."""
     by_name: Counter[str] = field(default_factory=Counter)
@@ -154,6 +176,10 @@ class Deciding:
     def __post_init__(self) -> None:
         self._running = {it.business: it for it in self.taken}
         self.tallies.update({it.business: Tally() for it in self.taken})
+        self._closed = {name: it.after for found in self.closed.values() for name, it in found.items()}
+        for one in self.taken:
+            for name, it in self.closed.get(one.business, {}).items():
+                self._tell(one, it.decision, name, it.closing)
 
     def part(self, visits: Sequence[Visit]) -> None:
         """One part of what was read. A visit that the part before had already is passed over."""
@@ -271,7 +297,10 @@ class Deciding:
 
     def _last(self, names: Sequence[str]) -> dict[str, ledger.Visit]:
         with self.deps.ledger.read() as connection:
-            return ledger.last(connection, self.practice, names)
+            found = ledger.last(connection, self.practice, names)
+        if self.is_dry:  # nothing was closed, only looked at
+            found |= {name: self._closed[name] for name in names if name in self._closed}
+        return found
 
     def _keep(self, one: Taken, decided: Sequence[Decided]) -> None:
         """Record one page of decisions."""
@@ -287,9 +316,11 @@ class Deciding:
         if not entries:
             return
         left = self.left.get(one.business, set())
+        closed = self.closed.get(one.business, {})
         for result in self._record(entries):
             tally.take(result)
             left.discard(result.entry.appointment)  # counted here, as it stands
+            closed.pop(result.entry.appointment, None)
             if result.effect != "kept":
                 shown = result.entry.decision if result.effect != "duplicate" else ledger.DUPLICATE
                 self._tell(one, shown, result.entry.appointment, result.effect)
@@ -300,7 +331,7 @@ class Deciding:
         payload = None
         if visit.id is not None and it.decision.outcome in ("send", "held"):
             body = it.contact.body() if it.contact is not None and it.decision.outcome == "send" else None
-            payload = ledger.payload(visit.id, body)
+            payload = ledger.payload(visit.id, body, _filtered_by(visit) if body is not None else None)
         return Entry(
             appointment=appointment,
             business=one.business,
@@ -352,6 +383,20 @@ class Deciding:
         if decision.log_key is not None:
             fields[decision.log_key] = decision.compared[0][1] if decision.compared else True
         self.deps.on_decision(fields)
+
+
+def _filtered_by(visit: Visit) -> dict[str, Any] | None:
+    """What filters look at; vocabulary of the configuration only."""
+    if not isinstance(visit, Appointment):
+        return None
+    return {
+        "status": visit.status,
+        "custom_status": visit.custom_status,
+        "types": visit.types,
+        "purposes": visit.purposes,
+        "location_names": visit.location_names,
+        "practitioner_ids": visit.practitioner_ids,
+    }
 
 
 def _would_be(entry: Entry, last: ledger.Visit | None, *, backfill: bool) -> Result:

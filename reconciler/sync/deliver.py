@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, Protocol, TypeVar
 
 from reconciler.clients.contacts import CheckinAnswer, CheckinOutcome
@@ -115,6 +115,8 @@ class Delivery:
     concurrency: int = 8
     page: int = 50
     """Rows whose intents become durable together."""
+    day: date | None = None
+    """Only rows of this local day are sent."""
     enter_thread: Callable[[], None] = _nothing
     """Called first in each thread that makes requests: for what a transport's own fence looks up per thread."""
 
@@ -203,6 +205,7 @@ class _Run:
                 keys=self._it.keys,
                 limit=self._it.page,
                 now=self._it.now(),
+                day=self._it.day,
                 has_opted_out=self._has_opted_out,
             )
         if page:
@@ -265,7 +268,7 @@ class _Run:
     def _record(self, claimed: Claimed, account: Account, answer: CheckinAnswer) -> None:
         outcome, business = answer.outcome, claimed.business
         with self._lock:
-            self.done.requests += 1
+            self.done.requests += answer.requests
             if outcome is CheckinOutcome.CONFIRMED:
                 self._count(self.done.confirmed, business)
                 if claimed.body is not None and (found := tags.vocabulary(claimed.body.reveal())):

@@ -9,13 +9,16 @@ is contacted again.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
+from reconciler.core import timing, windows
 from reconciler.store import sync_facts, sync_passes, sync_practices
 from reconciler.store.sync_passes import Doubt
 from reconciler.sync.context import Deps
 from reconciler.sync.places import Place
+from reconciler.sync.taking import Taken
 
 FACT = "doubt"
 MOST_NAMED = 5
@@ -38,6 +41,45 @@ def says(doubt: Doubt, *, is_covered: bool) -> str:
     if is_covered:
         return f"{what}; this location is covered, and goes on once all of them are: {command}, without a name"
     return f"{what}; cover the gap with {command}"
+
+
+def needed(one: Taken) -> tuple[date, date] | None:
+    """The first and last local day that a backfill must cover before a location may go on; None: nothing is to be read.
+
+    What its next window would take anew, as far as catch-up reaches. See ``floor_after`` for the overlap before it.
+    """
+    window, zone = one.ordinary, one.rules.zone
+    if window.is_empty:
+        return None
+    start = window.start if window.closed_before is None else max(window.start, window.closed_before)
+    if (one.state is None or one.state.mark is None) and one.place.first_active_at is not None:
+        # An empty ledger: as where the ledger is new to a known location, from the day it was put in force.
+        start = max(start, windows.floor_of(one.place.first_active_at, zone))
+    last = timing.local_day(window.to, zone) - timedelta(days=1)
+    return min(timing.local_day(start, zone), last), last
+
+
+def falls_short(doubt: Doubt, one: Taken, first: date | None, last: date | None) -> str | None:
+    """Why a backfill of these days does not cover a location's gap, with the command that does; None where it does."""
+    days = needed(one)
+    if days is None or first is None or last is None or (first <= days[0] and days[1] <= last):
+        return None
+    return (
+        f"the ledger is not the newest ({doubt}), and {first} to {last} do not cover the gap of this location; cover it "
+        f"with `reconciler sync --backfill {days[0]} {days[1]} --by NAME --reason TEXT`"
+    )
+
+
+def floor_after(one: Taken, first: date | None) -> datetime | None:
+    """The floor of a location once a backfill from ``first`` on has covered its gap.
+
+    The overlap would be decided again, and who was contacted there meanwhile is not known either: no read reaches
+    before the days that were covered.
+    """
+    if first is None:
+        return one.floor
+    start = timing.start_of_day(first, one.rules.zone)
+    return windows.raised(one.floor, start) if start > one.ordinary.read_from else one.floor
 
 
 def cover(deps: Deps, places: Sequence[Place], done: Collection[int]) -> tuple[Place, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,12 +15,14 @@ from reconciler.core.decide_assign import Counts
 from reconciler.core.fhir_models import Appointment
 from reconciler.core.sync_report import LOCKED_DETAIL, LocationReport, PassReport, Status, added
 from reconciler.core.windows_reads import PAGE_SIZE, Read, cheaper_by_name, plan_reads
-from reconciler.store import leases, ledger, ledger_outbox, sync_facts, sync_marks, sync_passes, sync_practices
+from reconciler.store import leases, ledger_outbox, ledger_planned, sync_facts, sync_marks, sync_passes, sync_practices
+from reconciler.store.ledger_planned import Closed
 from reconciler.sync import caps, doubts, naming, reminders, settle, taking, trust
 from reconciler.sync.context import LOCK_PREFIX, Deps, Fence, Options, Paused
 from reconciler.sync.deciding import Deciding, Tally
 from reconciler.sync.deliver import Account, Delivered, Delivery, deliver
 from reconciler.sync.extract import Extract, Reads, Visit
+from reconciler.sync.leftover import Leftover
 from reconciler.sync.places import Place, Practice
 from reconciler.sync.recording import Recording
 from reconciler.sync.taking import Taken
@@ -88,6 +91,12 @@ class _Pass:
     deciding: Deciding | None = None
     carried: dict[int, int] = field(default_factory=dict)
     delivered: Delivered = field(default_factory=Delivered)
+    closed: dict[int, dict[str, Closed]] = field(default_factory=dict)
+    """Rows of earlier passes that are not to be sent any more, by location, until they are met among what is read."""
+    looked_at: Counter[int] = field(default_factory=Counter)
+    """How many these were."""
+    doubt: sync_passes.Doubt | None = None
+    """Of a backfill: the ledger is not the newest."""
     left: dict[int, set[str]] = field(default_factory=dict)
     """Appointments that were looked up and stay held or unknown, by location."""
     requests: dict[str, int] = field(default_factory=dict)
@@ -141,15 +150,20 @@ class _Pass:
         self._second_executor()
         if not self.options.dry_run:
             self._before(now)
+        self.closed = self._leftover(now).close(self._running())
         extract = self._extract()
         naming.check(deps, self.practice.pseudonym, self.taken, extract, is_dry=self.options.dry_run, now=now)
         self._decide(extract, now)
+        self._count_carried()
+        self._cover()
         self.is_read = True
         if not self.options.dry_run and self.options.kind != "backfill":
             self._deliver(now)
 
     def _in_doubt(self) -> bool:
         deps, options = self.deps, self.options
+        if options.kind == "backfill":
+            self.doubt = sync_passes.doubt(deps.store, deps.ledger)
         if options.dry_run:
             doubt = sync_passes.doubt(deps.store, deps.ledger)
         else:
@@ -171,6 +185,18 @@ class _Pass:
             one.end("stopped", doubts.says(doubt, is_covered=one.business in covered))
         return True
 
+    def _cover(self) -> None:
+        """Did a backfill cover what a location needs, where the ledger is not the newest?"""
+        if self.doubt is None:
+            return
+        first, last = self.options.first, self.options.last
+        for one in self._running():
+            why = doubts.falls_short(self.doubt, one, first, last)
+            if why is not None:
+                one.end("stopped", why)
+            else:
+                one.floor = doubts.floor_after(one, first)
+
     def _second_executor(self) -> None:
         if self.options.kind == "backfill":
             return
@@ -183,7 +209,7 @@ class _Pass:
     def _before(self, now: datetime) -> None:
         """What earlier passes left: unknown ones are looked up, what is never made up is given up."""
         deps = self.deps
-        gone = [it.business for it in self.taken if it.rules.beta or _floor_rose(it)]
+        gone = [it.business for it in self.taken if _is_given_up(it)]
         if gone:
             with deps.ledger.begin() as connection:
                 ledger_outbox.discard_planned(connection, gone, now=now)
@@ -200,6 +226,11 @@ class _Pass:
         self.left = done.left
         if done.requests:
             self.requests["lookup"] = done.requests
+
+    def _leftover(self, now: datetime) -> Leftover:
+        return Leftover(
+            self.deps, self.practice.pseudonym, self.options, self.id, now, is_doubtful=self.doubt is not None
+        )
 
     def _extract(self) -> Extract:
         keep: frozenset[str] = frozenset().union(*(it.rules.keep for it in self.taken))
@@ -233,7 +264,9 @@ class _Pass:
             is_backfill=self.options.kind == "backfill",
             now=now,
             left=self.left,
+            closed=self.closed,
         )
+        self.looked_at = Counter({business: len(it) for business, it in self.closed.items()})
         fact = f"visits:{self.practice.pseudonym}"
         with self.deps.ledger.read() as connection:
             known = sync_facts.get(connection, fact) or {}
@@ -287,6 +320,7 @@ class _Pass:
             is_paused=self.fence.has_paused,
             stop=deps.stop,
             concurrency=deps.limits.concurrency,
+            day=self.options.day,
             # So that the transport asks before each retry of its own too, in the threads that send.
             enter_thread=lambda: setattr(deps.fences, "current", self.fence),
         )
@@ -298,19 +332,35 @@ class _Pass:
             if it.api_key is not None and not it.rules.beta and it.ended is None
         }
 
+    def _planned(self) -> dict[int, int]:
+        """Rows that a pass like this one sends, by location."""
+        running = [it.business for it in self._running()]
+        with self.deps.ledger.read() as connection:
+            return ledger_planned.count(connection, self.practice.pseudonym, running, day=self.options.day)
+
+    def _count_carried(self) -> None:
+        """What earlier passes planned and this one has not read; a dry run counts it as the pass itself would."""
+        if self.deciding is None or self.options.kind == "backfill":
+            return
+        planned, is_dry = self._planned(), self.options.dry_run
+        for one in self._running():
+            if is_dry and _is_given_up(one):
+                continue
+            tally, business = self.deciding.tallies[one.business], one.business
+            read = self.looked_at[business] + tally.known if is_dry else tally.planned
+            self.carried[business] = max(0, planned.get(business, 0) - read)
+
     def _deliver(self, now: datetime) -> None:
         if self.deciding is None:
             return
+        waiting = self._planned()
         with self.deps.ledger.read() as connection:
-            rows = ledger.counts(connection, [it.business for it in self._running()])
             history = {
                 it.business: sync_marks.days(connection, it.business, since=(now - caps.LOOK_BACK).date())
                 for it in self._running()
             }
         for one in self._running():
-            tally = self.deciding.tallies[one.business]
-            planned = rows.get(one.business, {}).get("planned", 0)
-            self.carried[one.business] = max(0, planned - tally.planned)
+            planned = waiting.get(one.business, 0)
             first = timing.local_day(one.window.start, one.rules.zone)
             why = caps.over(
                 one,
@@ -321,7 +371,7 @@ class _Pass:
             )
             if why is not None:
                 one.end("stopped", why)
-        due = [it for it in self._running() if rows.get(it.business, {}).get("planned")]
+        due = [it for it in self._running() if waiting.get(it.business)]
         accounts = self._screened(due)
         if not accounts:
             return
@@ -384,6 +434,7 @@ class _Pass:
         if tally is None:
             tally = Tally()
         business = one.business
+        tally = tally.with_closed(self.closed.get(business, {}).values())
         return tally.counts(
             carried=self.carried.get(business, 0),
             sent=self.delivered.confirmed.get(business, 0),
@@ -442,6 +493,11 @@ class _Pass:
             except errors.ReconcilerError as error:
                 return _all(self.practice, self.places, "error", error.message)
         return report
+
+
+def _is_given_up(one: Taken) -> bool:
+    """Is what earlier passes planned never made up?"""
+    return one.rules.beta or _floor_rose(one)
 
 
 def _floor_rose(one: Taken) -> bool:

@@ -34,6 +34,8 @@ class Taken:
     contact_start: windows.ContactStart
     floor: datetime | None
     api_key: str | None = field(repr=False)
+    ordinary: Window
+    """That of an ordinary pass at this moment: ``window`` where this is one."""
     warnings: list[str] = field(default_factory=list)
     ended: tuple[Status, str] | None = None
     """Why it does not go on, once something stopped it."""
@@ -183,23 +185,24 @@ def _taken(
         floor = timing.start_of_day(start.day, zone)  # kept, so that the next pass knows it too
     if start.warning:
         warnings.append(start.warning)
+    ordinary = windows.window(
+        now=now,
+        zone=zone,
+        mark=known.mark if known is not None else None,
+        floor=floor,
+        start=start.day,
+        first_in_force=first,
+        delay_days=rules.customer_fetch_delay_days,
+        overlap_days=deps.limits.overlap_days,
+        max_catch_up_days=deps.limits.max_catch_up_days,
+        frequency=rules.frequency,
+    )
     if options.day is not None:
         window = windows.day_window(options.day, now=now, zone=zone, floor=floor)
     elif options.first is not None and options.last is not None:
         window = windows.backfill_window(options.first, options.last, now=now, zone=zone, floor=None)
     else:
-        window = windows.window(
-            now=now,
-            zone=zone,
-            mark=known.mark if known is not None else None,
-            floor=floor,
-            start=start.day,
-            first_in_force=first,
-            delay_days=rules.customer_fetch_delay_days,
-            overlap_days=deps.limits.overlap_days,
-            max_catch_up_days=deps.limits.max_catch_up_days,
-            frequency=rules.frequency,
-        )
+        window = ordinary
     try:
         api_key = deps.reveal(place.key_reference).strip() if place.key_reference else deps.default_key
     except SecretError as error:
@@ -208,7 +211,7 @@ def _taken(
         return _report(
             practice, place, "error", "no contacts API key: declare contacts_api_key, or set contacts.api_key"
         )
-    return Taken(place, rules, state, slot, window, start, floor, api_key, warnings)
+    return Taken(place, rules, state, slot, window, start, floor, api_key, ordinary, warnings)
 
 
 def _floor(deps: Deps, place: Place, state: LocationState | None, found: Look, now: datetime) -> datetime | None:

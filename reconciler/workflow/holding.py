@@ -122,7 +122,7 @@ def _refuse_unknown(
 
 
 def _why(it: Visit) -> str:
-    if it.outcome == "held":
+    if it.outcome == "held" or (it.state == "held" and it.reason):
         return it.reason
     if it.state == "unknown":
         return "no answer came; the next pass looks it up"
