@@ -23,7 +23,10 @@ from reconciler.report import problems as report
 @output_option("text", "json", "markdown", "html", "github", "sarif", "junit")
 @common
 def validate(paths: tuple[Path, ...], online: bool, fix: bool, strict: bool, outputs: Outputs, common: Common) -> int:
-    """Show every problem of every declaration in one run. No network unless --online."""
+    """Show every problem of every declaration in one run. No network unless --online.
+
+    PATH selects files or folders of the declarations: their problems, and those that they have with other files.
+    """
     from reconciler import declarations
 
     settings = common.settings()
@@ -34,9 +37,10 @@ def validate(paths: tuple[Path, ...], online: bool, fix: bool, strict: bool, out
         for line in mend(settings, paths, today):
             common.say(line)
     loaded = declarations.load(settings.declarations, shown_from=settings.folder, today=today, paths=paths or None)
-    found, sources = loaded.problems, dict(loaded.sources)
+    found, sources = declarations.problems_of_selected(loaded), dict(loaded.sources)
+    selected = [it.file for it in loaded.files if it.slug in loaded.selected]
     unread: tuple[str, ...] = ()
-    if online and not loaded.has_errors:
+    if online and not any(it.severity is Severity.ERROR for it in found):
         from reconciler.workflow.online import online_problems
 
         asked = online_problems(settings, loaded, today)
@@ -53,14 +57,12 @@ def validate(paths: tuple[Path, ...], online: bool, fix: bool, strict: bool, out
             return report.render_text(found, sources, colour=use_colour())
         from reconciler.report import formats, view_other
 
-        return formats.render(view_other.view_of_problems(found, [it.file for it in loaded.files]), form)
+        return formats.render(view_other.view_of_problems(found, selected), form)
 
     outputs.write(render)
     errors = sum(it.severity is Severity.ERROR for it in found)
     warnings = sum(it.severity is Severity.WARNING for it in found)
-    common.say(
-        f"{counted(len(loaded.files), 'declaration')}: {counted(errors, 'error')}, {counted(warnings, 'warning')}"
-    )
+    common.say(f"{counted(len(selected), 'declaration')}: {counted(errors, 'error')}, {counted(warnings, 'warning')}")
     for line in unread:
         click.echo(f"error: could not be checked: {report.escaped(line)}", err=True)
     if errors or (strict and warnings):

@@ -5,6 +5,6 @@ not belong here: what rules hold between fields (``core.lint``), resolving secre
 ``core``; ``yaml`` is imported nowhere else.
 """
 
-from reconciler.declarations.directory import File, Loaded, load
+from reconciler.declarations.directory import File, Loaded, load, problems_of_selected
 
-__all__ = ["File", "Loaded", "load"]
+__all__ = ["File", "Loaded", "load", "problems_of_selected"]

@@ -128,6 +128,18 @@ def load(
             gc.enable()
 
 
+def problems_of_selected(loaded: Loaded) -> tuple[Problem, ...]:
+    """The problems of selected files, those in which one takes part, and those of no file (an empty folder, a wrong path)."""
+    others = {it.file for it in loaded.files if it.slug not in loaded.selected}
+    if not others:
+        return loaded.problems
+    return tuple(
+        it
+        for it in loaded.problems
+        if it.position.file not in others or any(place.file not in others for place, _ in it.also)
+    )
+
+
 @dataclass(slots=True)
 class _Reading:
     """One file, read as far as it goes."""

@@ -196,7 +196,28 @@ def test_only_the_files_that_are_named_are_mended(
     other = wrong.replace("000001", "000002").replace("NORTH", "SOUTH")
     (tmp_path / "integrations" / "north.yaml").write_text(wrong)
     (tmp_path / "integrations" / "south.yaml").write_text(other)
-    assert main.run(["validate", "--fix", "integrations/north.yaml"]) == 1
+    assert main.run(["validate", "--fix", "integrations/north.yaml"]) == 0
     assert (tmp_path / "integrations" / "north.yaml").read_text() == SMB
     assert (tmp_path / "integrations" / "south.yaml").read_text() == other
     capsys.readouterr()
+
+
+def test_with_paths_only_their_problems_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "integrations").mkdir()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "integrations" / "north.yaml").write_text(SMB)
+    (tmp_path / "integrations" / "broken.yaml").write_text("version: 2\n")
+    assert main.run(["validate", "integrations/north.yaml"]) == 0
+    said = capsys.readouterr()
+    assert "broken" not in said.out
+    assert said.err == "1 declaration: 0 errors, 1 warning\n"
+    assert main.run(["validate", "--output", "junit", "integrations/north.yaml"]) == 0
+    assert "broken" not in capsys.readouterr().out
+    assert main.run(["validate", "integrations/broken.yaml"]) == 1
+    assert main.run(["validate"]) == 1
+    assert main.run(["validate", "integrations/nope.yaml"]) == 1
+    capsys.readouterr()
+    assert main.run(["plan", "-q", "integrations/north.yaml"]) == 1
+    assert "integrations/broken.yaml" in capsys.readouterr().err

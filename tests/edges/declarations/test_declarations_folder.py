@@ -447,3 +447,26 @@ def test_tens_of_thousands_of_unknown_keys_cost_little(folder: Path) -> None:
     report.render_text(loaded.problems, loaded.sources)
     assert time.perf_counter() - begun < 10
     assert len(loaded.problems) == 1_001
+
+
+def test_of_the_problems_those_count_that_a_selected_file_has_or_takes_part_in(folder: Path) -> None:
+    (folder / "broken.yaml").write_text("version: 2\n")
+    (folder / "fine.yaml").write_text(ENTERPRISE)
+    (folder / "one.yaml").write_text(SMB)
+    (folder / "two.yaml").write_text(SMB.replace("NORTH", "SOUTH"))
+
+    def of(*names: str) -> list[tuple[str, str]]:
+        loaded = load(folder, paths=[folder / it for it in names])
+        return [
+            (it.code, str(it.position)) for it in declarations.problems_of_selected(loaded) if it.code.startswith("E")
+        ]
+
+    clash = [("E310", "integrations/two.yaml:2:11")]
+    assert of("fine.yaml") == []
+    assert of("one.yaml") == of("two.yaml") == of("one.yaml", "fine.yaml") == clash
+    assert of("nope.yaml") == [("E121", str(folder / "nope.yaml") + ":1:1")]
+    assert {place for _, place in of("broken.yaml")} == {
+        "integrations/broken.yaml:1:1",
+        "integrations/broken.yaml:1:10",
+    }
+    assert of(".") == errors(load(folder))
