@@ -43,7 +43,14 @@ def status(names: tuple[str, ...], ticket: bool, reveal: bool, outputs: Outputs,
     waiting = _declared(settings, clock, names)
     on_the_way = {name for it in waiting if it.declaration.onboarding is not None for name in _names_of(it)}
     with holding.open_ledger(settings, clock.now, write=False) as opened:
-        found = operating.status(opened, names, pause_all=settings.pause_all, on_the_way=on_the_way)
+        found = operating.status(
+            opened,
+            names,
+            now=clock.now(),
+            reveal=settings.secrets.reveal,
+            pause_all=settings.pause_all,
+            on_the_way=on_the_way,
+        )
         tickets: tuple[Ticket, ...] = ()
         if ticket:
             tickets = operating.tickets(opened, settings, names, reveal=reveal, now=clock.now(), on_the_way=on_the_way)

@@ -16,6 +16,8 @@ from reconciler.sync.places import Place, Practice
 
 AGAIN = ("error", "waiting")
 """After these a location is due again at ``next_due``, although its slot has been tried."""
+STANDS = ("stopped", "unauthorised")
+"""After these the same slot is not tried again: something has to be done first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,17 @@ def due_now(
                 continue
             since = max(since, state.next_due)
         yield Due(place, since)
+
+
+def due_next(place: Place, practice: str, state: LocationState | None, now: datetime) -> datetime:
+    """When a location is due by the configuration in force: what ``due_now`` finds, else its next slot."""
+    slots, last = taking.schedule(place, practice), taking.last_slot(place, state, now)
+    slot = timing.due_slot(slots, last=last, now=now)
+    if slot is None or (state is not None and state.status in STANDS):
+        return timing.next_slot(slots, max(now, last)).at
+    if state is not None and state.status in AGAIN and state.next_due is not None:
+        return max(slot.at, state.next_due)
+    return slot.at
 
 
 LATE = timedelta(hours=2)

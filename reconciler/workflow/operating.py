@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -35,11 +35,11 @@ from reconciler.sync import places, sweep, taking
 from reconciler.sync.context import Change, Deps, product
 from reconciler.sync.places import Place, Practice, Reminders
 from reconciler.sync.pseudonyms import Pseudonyms
+from reconciler.workflow.dues import Dues
 from reconciler.workflow.holding import Ledger
 from reconciler.workflow.syncing import Runner, executor_fact
 
 _ROW_ID = re.compile(r"[0-9a-f]{8,32}")
-_NEVER_DUE = ("inactive", "platform", "paused")
 
 
 class NotKnown(ReconcilerError):
@@ -50,9 +50,18 @@ class NotKnown(ReconcilerError):
 
 
 def status(
-    opened: Ledger, names: Sequence[str] = (), *, pause_all: bool = False, on_the_way: Collection[str] = ()
+    opened: Ledger,
+    names: Sequence[str] = (),
+    *,
+    now: datetime,
+    reveal: Callable[[str], str] | None = None,
+    pause_all: bool = False,
+    on_the_way: Collection[str] = (),
 ) -> tuple[LocationStatus, ...]:
     """Every location in force (or those that ``names`` name): how it is configured, and how its syncs fare.
+
+    ``reveal``: of the reference of a practice id, by which slots without a ``next_run`` are spread; without it, or where
+    it raises ``SecretError``, they are known from the first pass on.
 
     Raises ``UsageError`` for a name that nothing in force has, nor a business ``on_the_way``, which may have nothing yet.
     """
@@ -71,12 +80,14 @@ def status(
         }
         appointments = kept.appointment_counts(connection)
         requests = kept.request_counts(connection)
+    dues = Dues(opened, reveal, now)
     found = []
     for place in chosen(places.places(configurations.values()), names, on_the_way):
         state = states.get(place.business)
         practice = practices.get(state.practice) if state is not None else None
         flow, detail = _flow(place, state, pauses, practice, pause_all=pause_all)
-        one = _location_status(place, configurations[place.slug], state, rows, flow, detail)
+        due = dues.of(place, place.gate, state, flow)
+        one = _location_status(place, configurations[place.slug], state, rows, flow, detail, due)
         if place.reminders is not None:
             reminder = told.get(place.business)
             practice = practices.get(reminder.practice) if reminder is not None else None
@@ -87,7 +98,7 @@ def status(
                 mark=reminder.mark if reminder is not None else None,
                 checked_at=reminder.checked_at if reminder is not None else None,
                 last_success=reminder.last_success if reminder is not None else None,
-                next_due=reminder.next_due if reminder is not None and status not in _NEVER_DUE else None,
+                next_due=dues.of(place, place.reminders.gate, reminder.flow if reminder is not None else None, status),
                 appointments=appointments.get(place.business, {}),
                 requests=requests.get(place.business, {}),
             )
@@ -116,6 +127,7 @@ def _location_status(
     rows: Mapping[int, Mapping[State, int]],
     flow: str,
     detail: str,
+    due: datetime | None,
 ) -> LocationStatus:
     mine = rows.get(place.business, {})
     document = configuration.document
@@ -137,7 +149,7 @@ def _location_status(
         practice=state.practice if state is not None else None,
         mark=state.mark if state is not None else None,
         last_success=state.last_success if state is not None else None,
-        next_due=state.next_due if state is not None and flow not in ("inactive", "platform", "paused") else None,
+        next_due=due,
         rows={str(key): int(mine.get(key, 0)) for key in ("planned", "held", "unknown", "failed", "confirmed")},
     )
 
@@ -194,7 +206,8 @@ def tickets(
     on_the_way: Collection[str] = (),
 ) -> tuple[Ticket, ...]:
     """What a ticket to Nextech needs, per practice of these locations. The practice id only where ``reveal``."""
-    found = {it.business: it for it in status(opened, names, pause_all=settings.pause_all, on_the_way=on_the_way)}
+    statuses = status(opened, names, now=now, pause_all=settings.pause_all, on_the_way=on_the_way)
+    found = {it.business: it for it in statuses}
     with opened.main.read() as connection:
         everything = places.places(in_force.every(connection))
     mine: dict[tuple[str, bool], list[Place]] = {}

@@ -234,13 +234,13 @@ def opened(it: Bench) -> Ledger:
 
 def test_status_shows_how_reminders_fare(it: Bench) -> None:
     it.put(triggers=BOTH)
-    (before,) = operating.status(opened(it))
+    (before,) = operating.status(opened(it), now=it.clock.now())
     assert before.reminders is not None
     assert (before.reminders.status, before.reminders.detail) == ("waiting", "has not run yet")
     it.book(NEXT_WEEK, status="pending")
     ask(it)
     it.sync()
-    found = operating.status(opened(it))
+    found = operating.status(opened(it), now=it.clock.now())
     assert found[0].reminders is not None
     assert found[0].reminders.to_json() == {
         "status": "ok",
@@ -256,7 +256,7 @@ def test_status_shows_how_reminders_fare(it: Bench) -> None:
     assert "    reminders: ok\n" in text
     assert "            appointments: 2 booked\n            requests of patients: 1 accepted\n" in text
     it.put(triggers=[REVIEWS])
-    (without,) = operating.status(opened(it))
+    (without,) = operating.status(opened(it), now=it.clock.now())
     assert (without.reminders, without.to_json()["reminders"]) == (None, None)
 
 

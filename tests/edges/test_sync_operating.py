@@ -155,13 +155,13 @@ def test_authorising_tries_a_read_and_catches_up_without_a_gap(it: Bench) -> Non
 def test_status_shows_both_axes(it: Bench) -> None:
     it.put(HERE, THERE, locations={THERE: {"active": False}})
     it.book("2026-11-23")
-    first = operating.status(opened(it))
+    first = operating.status(opened(it), now=it.clock.now())
     assert [(each.is_active, each.status, each.detail) for each in first] == [
         (True, "waiting", "has not run yet"),
         (False, "inactive", "the location is inactive"),
     ]
     it.sync()
-    text = status_text.render_status(operating.status(opened(it), [str(HERE)]))
+    text = status_text.render_status(operating.status(opened(it), [str(HERE)], now=it.clock.now()))
     assert text == (
         "example-skin-group (revision 1, applied 2026-11-23 15:00 UTC by plan plan-1, commit c0ffee)\n"
         "  100000000000101 Example\n"
@@ -170,6 +170,49 @@ def test_status_shows_both_axes(it: Bench) -> None:
         f"            last success 2026-11-24 15:00 UTC, next due {_due(it)} UTC, done up to 2026-11-24 05:00 UTC\n"
         "            contacts: 1 confirmed\n"
     )
+
+
+def due(it: Bench) -> list[str | None]:
+    found = operating.status(opened(it), now=it.clock.now(), reveal=it.deps.reveal)
+    return [each.to_json()["flow"]["next_due"] for each in found]
+
+
+def test_status_says_when_a_location_is_due_by_what_is_in_force_now(it: Bench) -> None:
+    daily = {"next_run": "2026-11-20T06:00:00-05:00", "frequency": "1d"}
+    it.put(HERE, at=START - timedelta(hours=1), locations={HERE: daily})
+    assert due(it) == ["2026-11-25T11:00:00+00:00"]  # nothing has run yet, no planner has looked
+    it.sync()
+    assert due(it) == ["2026-11-25T11:00:00+00:00"]
+    it.put(HERE, at=START - timedelta(hours=1), locations={HERE: daily | {"frequency": "6h"}})
+    assert due(it) == ["2026-11-24T17:00:00+00:00"]
+    it.clock.advance(hours=2, minutes=5)
+    assert due(it) == ["2026-11-24T17:00:00+00:00"]  # its time has come
+    it.sync(kind="slot", due_only=True)
+    assert due(it) == ["2026-11-24T23:00:00+00:00"]
+    operating.pause(opened(it), SLUG, by="Ann", reason="asked", now=it.clock.now())
+    assert due(it) == [None]
+
+
+def test_a_location_that_stopped_is_due_at_its_next_slot(it: Bench) -> None:
+    it.put(HERE, at=WEEK_AGO, locations={HERE: {"next_run": "2026-11-20T06:00:00-05:00"}})
+    assert due(it) == ["2026-11-24T11:00:00+00:00"]
+    it.limit(max_contacts_per_run=1)
+    it.book("2026-11-23")
+    it.book("2026-11-23")
+    assert it.one(kind="slot", due_only=True).status == "stopped"
+    assert due(it) == ["2026-11-25T11:00:00+00:00"]
+
+
+def test_slots_without_a_first_one_are_known_by_the_practice_id_or_from_the_first_pass_on(it: Bench) -> None:
+    it.put(at=START - timedelta(hours=1))
+    (known,) = due(it)
+    assert known is not None
+    assert known.startswith("2026-11-25T11:")
+    (hidden,) = operating.status(opened(it), now=it.clock.now())
+    assert hidden.next_due is None
+    it.sync()
+    (seen,) = operating.status(opened(it), now=it.clock.now())
+    assert seen.to_json()["flow"]["next_due"] == known
 
 
 def _due(it: Bench) -> str:
@@ -429,7 +472,7 @@ def test_no_output_log_metric_or_database_page_holds_anything_of_a_person(
         [
             render_sync(report),
             json.dumps(report.to_json()),
-            status_text.render_status(operating.status(opened(it))),
+            status_text.render_status(operating.status(opened(it), now=it.clock.now())),
             status_text.render_why(rows),
             json.dumps(status_text.why_document(rows)),
             metrics.render(made.figures()),
@@ -522,9 +565,9 @@ def test_a_backfill_of_days_that_cannot_be_is_wrong_usage_and_leaves_everything_
     it.put()
     it.book("2026-11-23")
     it.sync()
-    before, requests = operating.status(opened(it)), it.requests
+    before, requests = operating.status(opened(it), now=it.clock.now()), it.requests
     with pytest.raises(UsageError, match=says):
         operating_sync.sync(runner_of(it), Asked(backfill=days, by="Ann", reason="restored"))
-    assert (operating.status(opened(it)), it.requests, it.changes) == (before, requests, [])
+    assert (operating.status(opened(it), now=it.clock.now()), it.requests, it.changes) == (before, requests, [])
     with it.store.read() as connection:
         assert audit.verify(connection).count == 0
