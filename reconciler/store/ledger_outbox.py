@@ -246,6 +246,17 @@ def has_rival(connection: Connection, it: Claimed) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
+def is_of_another(connection: Connection, it: Claimed, customer_id: str) -> bool:
+    """Is this contact of Birdeye's known as another patient's, or did another visit of this one make it?"""
+    ours = VISITS.alias()
+    same = (ours.c.practice == it.practice, ours.c.appointment == it.appointment)
+    patient = select(ours.c.patient).where(*same).scalar_subquery()
+    is_other = (VISITS.c.practice != it.practice) | (VISITS.c.patient != patient) | VISITS.c.patient.is_(None)
+    not_this = (VISITS.c.practice != it.practice) | (VISITS.c.appointment != it.appointment)
+    query = select(VISITS.c.appointment).where(VISITS.c.customer_id == customer_id, is_other, not_this)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def next_unknown(connection: Connection, practice: str) -> datetime | None:
     """Since when the oldest unknown row of a practice is unknown; None where there is none."""
     query = select(func.min(VISITS.c.settled_at)).where(VISITS.c.practice == practice, VISITS.c.state == "unknown")

@@ -17,6 +17,11 @@ LENGTH: Final = 32
 """Hex digits: 128 bits."""
 
 
+def is_one(text: str) -> bool:
+    """Could this text be a pseudonym, of whatever ledger? An id that another system gave a contact hardly ever is."""
+    return len(text) == LENGTH and set(text) <= set("0123456789abcdef")
+
+
 class Pseudonyms:
     """Makes pseudonyms with the inner key of a ledger (``LedgerKeys.inner``). Shows nothing in a repr."""
 

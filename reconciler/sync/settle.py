@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from reconciler.errors import InternalError, LockHeld, RemoteError, SecretError
 from reconciler.store import ledger_outbox
 from reconciler.store.database import Store
 from reconciler.store.ledger_outbox import Claimed
+from reconciler.sync import pseudonyms
 from reconciler.sync.deliver import Account, Delivery
 
 LOOK_AGAIN_SECONDS: Final = 5.0
@@ -93,6 +95,17 @@ def settle_unknown(
     return run.done
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a look-up says of a row."""
+
+    state: Verdict
+    customer: str | None = None
+    """The contact's id."""
+    is_surely_theirs: bool = False
+    """The contact has the patient's own ``externalId``."""
+
+
 class _Settling:
     """One run of ``settle_unknown``."""
 
@@ -120,19 +133,28 @@ class _Settling:
             if not page:
                 return again
             found = list(pool.map(self._look, [claimed for _, claimed in page]))
+            claims = Counter(it.customer for it in found)
             with self._it.store.begin() as connection:
-                for (_, claimed), (state, customer) in zip(page, found, strict=True):
-                    again += self._resolve(connection, claimed, state, customer)
+                for (_, claimed), it in zip(page, found, strict=True):
+                    is_shared = it.customer is not None and claims[it.customer] > 1
+                    again += self._resolve(connection, claimed, it, is_shared=is_shared)
             after = (page[-1][0], page[-1][1].appointment)
 
-    def _resolve(self, connection: Connection, claimed: Claimed, state: Verdict, customer: str | None) -> bool:
+    def _resolve(self, connection: Connection, claimed: Claimed, found: _Found, *, is_shared: bool) -> bool:
+        state, customer = found.state, found.customer
         left = self.done.left.setdefault(claimed.business, set())
         (left.add if state in ("wait", "held", None) else left.discard)(claimed.appointment)
         if state == "wait":
             self._count(self.done.waiting, claimed.business)
             return False
-        if state == "confirmed" and ledger_outbox.has_rival(connection, claimed):
-            state = "held"  # the log does not say which of the patient's visits it speaks of
+        is_doubtful = (
+            customer is not None
+            and not found.is_surely_theirs
+            and (is_shared or ledger_outbox.is_of_another(connection, claimed, customer))
+        )
+        if state == "confirmed" and (is_doubtful or ledger_outbox.has_rival(connection, claimed)):
+            # The log does not say which of the patient's visits it speaks of, nor which of those who share a phone.
+            state = "held"
             left.add(claimed.appointment)
         changed = ledger_outbox.resolve(connection, claimed, state, now=self._it.now(), customer_id=customer)
         if state is None:
@@ -146,40 +168,40 @@ class _Settling:
     def _count(counts: dict[int, int], business: int) -> None:
         counts[business] = counts.get(business, 0) + 1
 
-    def _look(self, claimed: Claimed) -> tuple[Verdict, str | None]:
-        """What a look-up says of a row, and the contact's id."""
+    def _look(self, claimed: Claimed) -> _Found:
+        """What a look-up says of a row."""
         account = self._accounts.get(claimed.business)
         if account is None or self.is_over():
-            return "wait", None
+            return _Found("wait")
         body = {} if claimed.body is None else claimed.body.reveal()
         email, phone = body.get("emailId"), body.get("phone")
         if not email and not phone:
-            return "held", None
+            return _Found("held")
         try:
             return self._ask(claimed, account, email, phone)
         except LockHeld:
             self._lost = True
         except (RemoteError, SecretError):
             pass  # the row stays unknown, and is listed; the next pass asks again
-        return "wait", None
+        return _Found("wait")
 
-    def _ask(
-        self, claimed: Claimed, account: Account, email: str | None, phone: str | None
-    ) -> tuple[Verdict, str | None]:
+    def _ask(self, claimed: Claimed, account: Account, email: str | None, phone: str | None) -> _Found:
         customer = None
         # By both: Birdeye may have found an older contact by either of them.
         for key, value in (("email", email), ("phone", phone)):
             if value and customer is None:
                 self._before_request()
                 customer = self._lookups.get_customer(claimed.business, account.api_key, **{key: value})
-        has_activity = False
+        has_activity = is_surely_theirs = False
         if customer is not None:
-            self._before_request()
-            has_activity = self._has_activity(claimed, account, customer.customer_id)
             wanted = None if claimed.body is None else claimed.body.reveal().get("externalId")
-            if customer.external_id not in (None, wanted):
-                # Somebody who shares the phone or the address: what happened to them says nothing of this patient.
-                has_activity = False
+            is_surely_theirs = customer.external_id is not None and customer.external_id == wanted
+            # One of ours, and not this patient's: somebody who shares the phone or the address. What happened to them
+            # says nothing of this patient. An id of another system is that of an older contact, which Birdeye has kept.
+            is_anothers = not is_surely_theirs and pseudonyms.is_one(customer.external_id or "")
+            if not is_anothers:
+                self._before_request()
+                has_activity = self._has_activity(claimed, account, customer.customer_id)
         state = ledger_rules.resolve_unknown(
             not_found_times=claimed.not_found_times + 1,
             is_found=customer is not None,
@@ -188,7 +210,11 @@ class _Settling:
         )
         if state not in {None, "confirmed", "held", "planned"}:
             raise InternalError(f"an unknown row may not become {state}")
-        return cast("Verdict", state), None if customer is None else customer.customer_id
+        return _Found(
+            cast("Verdict", state),
+            None if customer is None else customer.customer_id,
+            is_surely_theirs=is_surely_theirs,
+        )
 
     def _before_request(self) -> None:
         self._it.fence()

@@ -130,7 +130,7 @@ def _why(it: Visit) -> str:
         meaning = "the record cannot be opened" if it.code is None else CODES.get(it.code, (None, "not documented"))[1]
         return f"Birdeye refused it: {meaning}" + ("" if it.code is None else f" ({it.code})")
     if it.customer_id is not None:
-        return "no answer came; Birdeye has the contact, but shows no activity since"
+        return "no answer came; Birdeye has a contact by this address or number, but no activity since that is surely this visit's"
     if it.replans:
         return "no answer came, twice; Birdeye does not know the contact"
     return "no answer came, and there is nothing to look it up by"

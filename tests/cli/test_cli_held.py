@@ -95,7 +95,7 @@ def test_what_waits_is_listed_with_its_appointment_and_why(run: Run, ids: list[s
     assert run("held", "list", "--failed") == Done(
         0,
         f"{ids[0]}  skin-group {LOCATION}  held  appointment A-1 of 2026-11-23:"
-        " no answer came; Birdeye has the contact, but shows no activity since\n"
+        " no answer came; Birdeye has a contact by this address or number, but no activity since that is surely this visit's\n"
         f"{ids[1]}  skin-group {LOCATION}  unknown  appointment A-2 of 2026-11-23:"
         " no answer came; the next pass looks it up\n"
         f"{ids[2]}  skin-group {LOCATION}  failed  appointment A-3 of 2026-11-23:"
@@ -117,7 +117,7 @@ def test_json_lists_one_location(run: Run, ids: list[str]) -> None:
         "day": "2026-11-23",
         "appointment": "A-1",
         "state": "held",
-        "reason": "no answer came; Birdeye has the contact, but shows no activity since",
+        "reason": "no answer came; Birdeye has a contact by this address or number, but no activity since that is surely this visit's",
         "since": "2026-11-24T12:00:00+00:00",
         "can_be_sent": True,
     }

@@ -339,3 +339,50 @@ def test_a_log_that_may_speak_of_another_visit_of_the_patient_confirms_nothing(d
     client.answers = {"Visit 1": CheckinAnswer(Outcome.UNKNOWN, None, None, "no answer came")}
     deliver.deliver(desk.delivery(client, now=lambda: NOW), desk.practice, ACCOUNTS)
     assert settled(desk, client).held == {LOCATION: 1}
+
+
+def other_id(digits: str) -> Customer:
+    return Customer("77", digits, None, (LOCATION,))
+
+
+@pytest.mark.parametrize("external", ["crm-4711", "7", "00000000-0000-4000-8000-0000000000cc"])
+def test_an_older_contact_with_an_id_of_another_system_confirms_by_its_activity(desk: Desk, external: str) -> None:
+    desk.plan([1])
+    client = Lookups(other_id(external), AFTER)
+    deliver.deliver(desk.delivery(client, now=lambda: NOW), desk.practice, ACCOUNTS)
+    assert (settled(desk, client).confirmed, desk.row(1).customer_id) == ({LOCATION: 1}, "77")
+
+
+def test_a_contact_with_an_id_of_ours_that_is_not_the_patients_confirms_nothing(desk: Desk) -> None:
+    desk.plan([1])
+    client = Lookups(other_id(str(desk.body(2).reveal()["externalId"])), AFTER)
+    deliver.deliver(desk.delivery(client, now=lambda: NOW), desk.practice, ACCOUNTS)
+    assert settled(desk, client).held == {LOCATION: 1}
+
+
+def test_a_contact_that_two_patients_share_confirms_neither(desk: Desk) -> None:
+    desk.plan([1, 2])
+    client = Lookups(other_id("crm-4711"), AFTER)
+    deliver.deliver(desk.delivery(client, now=lambda: NOW), desk.practice, ACCOUNTS)
+    assert settled(desk, client).held == {LOCATION: 2}
+
+
+def test_a_contact_known_as_another_patients_confirms_nothing(desk: Desk) -> None:
+    desk.plan([1, 2])
+    client = Lookups(other_id("crm-4711"), AFTER)
+    client.answers = {"Visit 1": CheckinAnswer(Outcome.UNKNOWN, None, None, "no answer came")}
+    deliver.deliver(desk.delivery(client, now=lambda: NOW), desk.practice, ACCOUNTS)
+    assert (desk.row(2).state, desk.row(2).customer_id) == ("confirmed", "77")
+    assert settled(desk, client).held == {LOCATION: 1}
+
+
+def test_what_an_earlier_visit_of_the_same_patient_made_confirms_a_later_one(desk: Desk) -> None:
+    desk.record([desk.entry(1, patient=1, day=date(2026, 11, 20))])
+    client = Lookups(other_id("crm-4711"), AFTER)
+    client.answers = {}
+    early = NOW - timedelta(days=2)
+    deliver.deliver(desk.delivery(client, now=lambda: early), desk.practice, ACCOUNTS)
+    desk.record([desk.entry(2, patient=1)])
+    client.answers = {"*": CheckinAnswer(Outcome.UNKNOWN, None, None, "no answer came")}
+    deliver.deliver(desk.delivery(client, now=lambda: NOW), desk.practice, ACCOUNTS)
+    assert settled(desk, client).confirmed == {LOCATION: 1}
