@@ -63,6 +63,13 @@ class _Run:
         self.planned = planned
         self.changes = changes
         self.result = Result(planned.slug)
+        names = {planned.slug, *(it.from_ for it in declared.declaration.moved)}
+        self.elsewhere = {
+            it.want.business: world.in_force_location[it.want.business][0]
+            for it in planned.locations
+            if world.in_force_location.get(it.want.business, (planned.slug,))[0] not in names
+        }
+        """Locations of this declaration that are in force under another name, and that name."""
         mine = {planned.business, *(it.want.business for it in planned.locations)}
         objects = tuple(it for it in world.recorded.objects if it.business in mine or it.slug == planned.slug)
         self.world = replace(
@@ -121,15 +128,18 @@ class _Run:
             self._finish(put=False)
 
     def _narrow(self) -> None:
-        """What narrows who is contacted takes force before the first write."""
+        """What narrows who is contacted takes force before the first write, and a value that ends is known no more."""
         old, new = self.planned.old, self.planned.candidate
         if old is None or new is None:
             return
-        narrowed = in_force.narrowed(old, new)
+        ended = without_resets(old, self.planned)
+        narrowed = without_resets(in_force.narrowed(old, new), self.planned)
+        current = next(it for it in self.world.recorded.in_force if it.document is old)
         if narrowed != old:
             with self.deps.store.begin() as connection:
-                current = next(it for it in self.world.recorded.in_force if it.document is old)
                 in_force_rows.put_in_force(connection, self._record(connection, narrowed, slug=current.slug))
+        recorded = replace(self.world.recorded, in_force=(replace(current, document=ended),))
+        self.world = replace(self.world, recorded=recorded)
 
     def _write_all(self, writes: tuple[Write, ...]) -> bool:
         pending: dict[str, int] = {}
@@ -255,6 +265,7 @@ class _Run:
                 document = {**self.planned.candidate, "group_id": self.group_id or self.planned.candidate["group_id"]}
                 document = in_force.with_moments(document, self.planned.old, deps.now())
                 in_force_rows.put_in_force(connection, self._record(connection, document))
+                self._take_over(connection)
                 self.result.put_in_force = True
             audit.append(
                 connection,
@@ -272,6 +283,23 @@ class _Run:
                 },
                 at=deps.now(),
             )
+
+    def _take_over(self, connection: Any) -> None:
+        """A location is in force once: under the name that declares it, whatever becomes of the other."""
+        for slug in sorted(set(self.elsewhere.values())):
+            current = in_force_rows.in_force(connection, slug)
+            if current is None:
+                continue
+            gone = {str(business) for business, other in self.elsewhere.items() if other == slug}
+            rest = {key: it for key, it in current.document["locations"].items() if key not in gone}
+            if rest:
+                document = {**current.document, "locations": rest}
+                revision = in_force_rows.next_revision(connection, current.business)
+                in_force_rows.put_in_force(
+                    connection, replace(current, document=document, revision=revision, at=self.deps.now())
+                )
+            else:
+                in_force_rows.delete_in_force(connection, slug)
 
     def _audited(self, change: Change) -> dict[str, Any]:
         outcome = self.result.outcomes.get(change.id, ("not_attempted", ""))[0]
@@ -329,6 +357,17 @@ class _Run:
         if kind == "group" and self.planned.choice.created_here:
             receipt = receipt._replace(created=True)
         self.writer.put(connection, receipt._replace(was_active=receipt.was_active or active))
+
+
+def without_resets(document: in_force.Document, planned: Planned) -> in_force.Document:
+    """``document`` without the known values that ``planned`` resets."""
+
+    def keys(rows: tuple[Row, ...]) -> list[str]:
+        return [it.key for it in rows if it.reset and not it.impossible]
+
+    return in_force.without(
+        document, keys(planned.group_rows), {it.want.business: keys(it.rows) for it in planned.locations}
+    )
 
 
 def row_follows(planned: Planned, path: str) -> bool:

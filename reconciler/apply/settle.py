@@ -46,18 +46,19 @@ def _settle_one(deps: Deps, world: World, intent: Intent) -> int:
 
 def _settle_create(deps: Deps, world: World, intent: Intent) -> int:
     writer = Writer(deps, world, intent.slug, {}, {})
-    done = writer.find_created(intent.business, set(intent.groups_before), intent.at, "")
+    before = set(intent.groups_before)
+    done = writer.find_created(intent.business, before, intent.at, "", answered=intent.group_id)
     if done.outcome == "applied":
         with deps.store.begin() as connection:
             _promote(deps, connection, intent, done.group_id)
             journal.close_intent(connection, intent.id, outcome="applied", at=deps.now(), group_id=done.group_id)
         return 1
     try:
-        found = {it.group_id for it in deps.client.groups(intent.business) or ()} - set(intent.groups_before)
+        found = {it.group_id for it in deps.client.groups(intent.business) or ()} - before
     except RemoteError:
         return 0
-    if found or deps.stop.is_set():
-        return 0
+    if found or deps.stop.is_set() or intent.group_id is not None:
+        return 0  # open: an answer that named a group is no less than a receipt, whatever is listed
     with deps.store.begin() as connection:
         detail = "no new group is listed: the create did not happen"
         journal.close_intent(connection, intent.id, outcome="failed", at=deps.now(), detail=detail)

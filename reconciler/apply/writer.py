@@ -116,7 +116,8 @@ class Writer:
             left = POLL_SECONDS - (self.deps.now() - since).total_seconds()
             if left <= 0 or self.deps.stop.is_set():
                 had = "no group id" if answered is None else f"group id {answered}"
-                return Done("unknown", detail or f"the answer had {had} and no new group is listed")
+                detail = detail or f"the answer had {had} and no new group is listed"
+                return Done("unknown", detail, group_id=answered)  # kept: while it stands, no second one is created
             self.deps.sleep(min(0.5, left))
 
     def _triggers(self, ids: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from reconciler.cli.options import Common, Outputs, common, output_option
 from reconciler.clock import Clock
 from reconciler.errors import StoreError, UsageError
 from reconciler.store import audit as audit_rows
-from reconciler.store import in_force, keys, leases, ledger_keys, maintenance, receipts
+from reconciler.store import in_force, journal, keys, leases, ledger_keys, maintenance, receipts
 from reconciler.store.database import Store, open_store
 from reconciler.workflow import session
 
@@ -35,7 +35,10 @@ def forget(slug: str, location: int | None, common: Common) -> int:
     with opened as store, leases.acquire(store, "apply", holder), store.begin() as connection:
         known = list(receipts.objects(connection, slug))
         current = in_force.in_force(connection, slug)
-        if not known and current is None:
+        unsettled = [it for it in journal.open_intents(connection) if it.slug == slug and location is None]
+        for intent in unsettled:  # one keeps a group from being created as long as it stands
+            journal.close_intent(connection, intent.id, outcome="failed", at=clock.now(), detail="forgotten by a person")
+        if not known and current is None and not unsettled:
             raise UsageError(f"nothing was applied under the name {slug}")
         mine = [it for it in known if location is None or (it.kind == "mapping" and it.business == location)]
         entry = None if current is None or location is None else current.document["locations"].get(str(location))

@@ -82,6 +82,7 @@ def _compare(world: World, declared: Declared, seen: LiveBusiness, base: Planned
         world,
     )
     group_values = resolve.group_values(known)
+    inherited = resolve.inherited(known, shown=choice.group is None or choice.group.properties is not None)
     kept = {"group": group_kept}
     locations: list[resolve.LocationInput] = []
     listed = seen.listed() if seen.lists_mappings else None
@@ -93,7 +94,7 @@ def _compare(world: World, declared: Declared, seen: LiveBusiness, base: Planned
         if it.released:
             locations.append(resolve.LocationInput(it, sight, known=known_here))
             continue
-        location_context = compare.Context(world.fingerprint, known_here, group_values)
+        location_context = compare.Context(world.fingerprint, known_here, group_values, inherited)
         rows, mapping_kept = compare.compare_mapping(
             it, sight.have, sight.receipt, location_context, exists=sight.exists
         )
@@ -177,7 +178,7 @@ def _with_object_changes(world: World, declared: Declared, planned: Planned) -> 
     for key, location in (planned.candidate or {"locations": {}})["locations"].items():
         if location.get("waiting"):
             warnings.append(Warning_(planned.slug, f"location {key} is not put in force: {location['waiting']}"))
-    if planned.old is None:
+    if planned.old is None or (planned.old["runner"] == "platform" and declared.declaration.runner == "bundled"):
         manual += [Manual(planned.slug, text) for text in world.manual_steps.get(planned.slug, ())]
     rows = [*planned.group_rows, *(row for one in planned.locations for row in one.rows)]
     unverified = [row for row in rows if row.judged.verdict == "unverified"]
@@ -291,8 +292,11 @@ def _mapping_change(
             _change(world, declared, planned, "mapping", want.business, "manual", reason, different, where),
             notes,
         )
-    if not sight.visible and sight.exists:
+    if sight.exists and (sight.have is None or sight.have.properties is None):
         notes.append(Warning_(slug, f"the write to location {want.business} may clear properties set elsewhere"))
+    if sight.exists and not want.active and active_row.judged.never_sent:
+        text = f"nobody knows whether location {want.business} is active now: this write deactivates it"
+        notes.append(Warning_(slug, text))
     sent = [row for row in one.rows if row in different or row in unverified]
     return _change(world, declared, planned, "mapping", want.business, action, reason, sent, where), notes
 

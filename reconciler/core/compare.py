@@ -65,6 +65,8 @@ class Context:
     """Known values of this object by wire key, from the configuration in force."""
     group_values: Mapping[str, Value] = field(default_factory=dict)
     """For a mapping: the group's values by wire key, declared, else live, else in force, else default."""
+    inherited: Mapping[str, str] = field(default_factory=dict)
+    """For a mapping: the group's canonical values that it has where a key is absent, as far as they are known."""
 
 
 def shown_value(properties: tuple[live.Property, ...] | None, key: str, fingerprint: Fingerprint) -> verdict.Shown:
@@ -242,7 +244,7 @@ def _property_rows(
                     context,
                     exists=exists,
                     where=(*where, spec.name),
-                    default=default_of(spec.key),
+                    default=_stands_for(spec, scope, context),
                     fingerprint=context.fingerprint,
                 )
             )
@@ -253,6 +255,14 @@ def _property_rows(
             if row is not None:
                 rows.append(row)
     return rows
+
+
+def _stands_for(spec: nextech.Field, scope: nextech.Scope, context: Context) -> str | None:
+    """The value that an absent key counts as: its default, and for an override only where the group has that too."""
+    default = default_of(spec.key)
+    if scope == "location" and "group" in spec.scopes and context.inherited.get(spec.key) != default:
+        return None
+    return default
 
 
 def _reset_row(

@@ -72,6 +72,9 @@ def _unrecorded(world: World, want: Desired, seen: LiveBusiness) -> GroupChoice:
             return GroupChoice(new[0], created_here=True)
         if len(new) > 1:
             return _ambiguous(want, [it.group_id for it in new], "appeared after a create whose outcome is unknown")
+        claimed = next((it.group_id for it in intents if it.group_id is not None), None)
+        if claimed is not None:
+            return _vanished(want, claimed, "the answer to a create names", None)
     if not seen.groups:
         return GroupChoice(None, created_here=True)
     if len(seen.groups) > 1:

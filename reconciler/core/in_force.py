@@ -19,7 +19,7 @@ location last began to contact patients: the floor of ``sync.md`` is the start o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -180,6 +180,21 @@ def narrowed(old: Document, new: Document) -> Document:
                 continue
             if nextech.BY_KEY[wire_key].filters and not widens(wire_key, mine, theirs):
                 location["resolved"][wire_key] = dict(side)
+    return result
+
+
+def without(document: Document, group: Collection[str], locations: Mapping[int, Collection[str]]) -> Document:
+    """``document`` less the known values of the keys that are being reset, of the group and by location.
+
+    What the runner uses (``resolved``) stays until the new configuration is in force. A value that stayed known would
+    come back where an answer shows nothing: into force, and into the next write of the object.
+    """
+    result = _copy(document)
+    for key in group:
+        result["group"].pop(key, None)
+    for business, keys in locations.items():
+        for key in keys:
+            result["locations"].get(str(business), {}).get("values", {}).pop(key, None)
     return result
 
 

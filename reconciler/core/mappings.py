@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.core.live import LiveBusiness, LiveGroup, LiveMapping
+from reconciler.core.live import LiveBusiness, LiveGroup, LiveMapping, Property
 from reconciler.core.records import ObjectReceipt
 from reconciler.core.world import World
 
@@ -47,6 +47,9 @@ def see_mapping(
     own = seen.mappings.get(business)
     if own is not None and own.sight == "unreadable":
         return MappingSight(False, receipt=receipt, unreadable=own.error)
+    if (twice := _twice(business, own.mappings if own is not None else (), listed_by)) is not None:
+        text = f"location {business} is listed more than once as mapped to group {twice}, and not alike"
+        return MappingSight(False, receipt=receipt, unreadable=text)
     known: list[LiveMapping] | None = None
     if own is not None and own.sight == "shown":
         known = list(own.mappings)
@@ -75,6 +78,21 @@ def see_mapping(
         strangers=tuple(sorted(it.group_id or 0 for it in others if it.group_id not in world.known_groups)),
         vanished=have is None and receipt is not None,
     )
+
+
+def _twice(
+    business: int, own: tuple[LiveMapping, ...], listed_by: Mapping[int, tuple[LiveMapping, ...]] | None
+) -> int | None:
+    """The group to which one answer maps the location twice, differently: which of them holds, nobody can tell."""
+    for answer in (own, listed_by.get(business, ()) if listed_by is not None else ()):
+        if len(answer) < 2:
+            continue
+        first: dict[int | None, tuple[bool | None, frozenset[Property] | None]] = {}
+        for it in answer:
+            said = it.active, frozenset(it.properties) if it.properties is not None else None
+            if first.setdefault(it.group_id, said) != said:
+                return it.group_id
+    return None
 
 
 def _from_receipts(

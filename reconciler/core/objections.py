@@ -15,7 +15,7 @@ from reconciler.core.compare import shown_value
 from reconciler.core.plan import Objection
 from reconciler.core.planned import Planned
 from reconciler.core.sources import nextech
-from reconciler.core.values import Value, items, plain
+from reconciler.core.values import Value, fingerprint_of, items, plain
 from reconciler.core.verdict import Hidden
 from reconciler.core.world import World
 
@@ -162,6 +162,9 @@ def _location_dangers(
         if known_before or (foreign and not one.choice.created_here):
             text = f"location {business} becomes active again: its patients are contacted"
             found.append(Objection("goes-live", slug, text))
+    elif it.want.active and _was_released(one, old_location):
+        text = f"location {business} was released and is synced again: its patients are contacted"
+        found.append(Objection("goes-live", slug, text))
     if it.sight.elsewhere and active_before:
         before = it.sight.elsewhere[0].group_id
         found.append(Objection("group-changed", slug, f"live location {business} moves from group {before}"))
@@ -172,6 +175,13 @@ def _location_dangers(
         text = f"location {business} existed before and {names} is neither declared nor shown: declare it ([] for all)"
         found.append(Objection("filter-widened", slug, text))
     return found
+
+
+def _was_released(one: Planned, old_location: in_force.Document | None) -> bool:
+    """Is it in force as released, and was it active before that?"""
+    if old_location is None or not old_location.get("first_active_at"):
+        return False
+    return "released" in {old_location["state"], (one.old or {}).get("state")}
 
 
 def before_value(world: World, one: Planned, it: resolve.LocationInput, key: str) -> Value | None:
@@ -211,6 +221,9 @@ def _practice(
     before = before_value(world, one, it, "practice.id") or in_force.resolved_value(old, "practice.id")
     in_force_before = in_force.resolved_value(old, "practice.id")
     changed = [b for b in (before, in_force_before) if b is not None and (after is None or b.canon != after.canon)]
+    if not changed and before is None and after is not None and _sent_another(world, it, after):
+        text = f"the practice id of live location {it.want.business} changes from another one, sent before, to "
+        return [Objection("practice-changed", one.slug, text + after.display)]
     if not changed:
         return []
     text = f"the practice id of live location {it.want.business} changes from {changed[0].display} to "
@@ -219,6 +232,16 @@ def _practice(
     waiting = new.get("waiting") or "declare practice_id"
     ways = f"{waiting}, or allow practice-changed:{one.slug}, and nobody is contacted there until it is known"
     return [Objection("practice-changed", one.slug, f"{text}one that is not known: {ways}")]
+
+
+def _sent_another(world: World, it: resolve.LocationInput, after: Value) -> bool:
+    """Does the receipt of a mapping, of which nothing else is known, name another practice id?"""
+    field = it.sight.receipt.field("properties.practice.id") if it.sight.receipt is not None else None
+    return (
+        field is not None
+        and not field.assumed
+        and field.fingerprint != fingerprint_of("practice.id", after, world.fingerprint)
+    )
 
 
 def _widened(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.core import in_force, live, values
-from reconciler.core.compare import Row
+from reconciler.core.compare import Row, default_of
 from reconciler.core.declared import Declared
 from reconciler.core.desired import Desired, DesiredMapping
 from reconciler.core.mappings import MappingSight
@@ -201,4 +201,19 @@ def group_values(known: Layer) -> dict[str, Value]:
             value = values.plain(spec.key, spec.default)
         if value is not None:
             found[spec.key] = value
+    return found
+
+
+def inherited(known: Layer, *, shown: bool) -> dict[str, str]:
+    """The canonical values of the group that a location without an override has, as far as they are known.
+
+    ``shown``: the group's properties are, or there is no group yet, so that an absent key has its default.
+    """
+    found: dict[str, str] = {}
+    for spec in nextech.OVERRIDES:
+        value = known.declared.get(spec.key) or known.seen.get(spec.key)
+        if value is not None:
+            found[spec.key] = value.canon
+        elif shown and spec.key not in known.masked and (default := default_of(spec.key)) is not None:
+            found[spec.key] = default
     return found

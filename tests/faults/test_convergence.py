@@ -150,6 +150,8 @@ class Machine(RuleBasedStateMachine):
         self.declarations.mkdir()
         self.contents: dict[str, Content] = {}
         self.by_hand = False
+        self.lied = False
+        """The list of groups was, or may have been, empty beside groups: whoever was cut off meanwhile creates again."""
         self.server: Any = None
 
     @initialize(data=st.data())
@@ -235,6 +237,7 @@ class Machine(RuleBasedStateMachine):
     @rule(fault=st.sampled_from(FAULTS))
     def arm(self, fault: str) -> None:
         self.app.faults.arm(fault)
+        self.lied = self.lied or fault in {"G:1:empty-list", "G:*:empty-list"}
 
     @rule()
     def disarm(self) -> None:
@@ -267,15 +270,23 @@ class Machine(RuleBasedStateMachine):
                 raise
 
     def allowed_apply(self, it: Reconciler) -> Report:
-        """Apply; where objections refuse it, once more with each of them allowed by name."""
+        """Apply; where objections refuse it, again with each of them allowed by name.
+
+        More than once, since a read that a fault falsified objects to something else than the next one.
+        """
+        allowed: set[str] = set()
         report = it.apply()
-        if report.refused:
-            report = it.apply(*(f"{o.code}:{o.slug}" for o in report.refused))
-            assert not report.refused, report.refused
+        while report.refused and (refused := {f"{o.code}:{o.slug}" for o in report.refused}) - allowed:
+            allowed |= refused
+            report = it.apply(*sorted(allowed))
+        assert not report.refused, report.refused
         return report
 
     def settle(self) -> None:
         self.app.faults.clear()
+        created = Counter(each.body["parentBusinessNumber"] for each in commits(self.app, "G+"))
+        if self.lied and max(created.values(), default=0) > 1:
+            return  # several groups: which one holds is for a person
         self.clock.sleep(timedelta(seconds=30).total_seconds())
         it = self.reconciler()
         reports = [self.allowed_apply(it), self.allowed_apply(it)]
@@ -308,7 +319,8 @@ class Machine(RuleBasedStateMachine):
             mappings = {it.business: it for it in self.app.world.mappings_in(group.group_id)}
             for index, site in enumerate(account.sites):
                 on = content["state"] == "active" and not (content["off"] and index == 0)
-                assert mappings[site.business].active is on
+                sent = [(it.time, it.body) for it in commits(self.app) if str(site.business) in f"{it.path} {it.body}"]
+                assert mappings[site.business].active is on, (site.business, on, sent)
 
 
 def prove(dialect: str, free: bool, examples: int, steps: int) -> None:
