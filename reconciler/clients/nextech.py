@@ -39,6 +39,8 @@ PROOF_SECONDS = 60.0
 MOST_TRIES = 4
 """Attempts of one request while other threads keep renewing the token."""
 SSN_SYSTEM = "us-ssn"
+NOBODY_LET_IN = "nobody_let_in"
+"""The code of a 403 that may be the practice's or ours: no other one has let us in so far."""
 _UNAUTHORISED = frozenset({401, 403})
 _ACCEPTED = frozenset({401, 403, 404})
 _ACCEPTED_OF_WRITES = frozenset({400, 401, 403, 404, 405, 409, 422})
@@ -305,6 +307,7 @@ class NextechClient:
             method="GET",
             path=path,
             status=status,
+            code=NOBODY_LET_IN,
             hint="the API user may lack rights altogether; check with another practice",
         )
 

@@ -121,6 +121,8 @@ class Deps:
     """The day's calls of products that have a limit."""
     exhausted: dict[str, str] = field(default_factory=dict)
     """Products whose calls of the day were used up for a practice of this sweep, and the words for it."""
+    shut_out: set[str] = field(default_factory=set)
+    """Practices (pseudonyms) that answered 403 in this sweep while no other one had let us in."""
     names: dict[str, dict[str, str]] = field(default_factory=dict)
     """Location names by id, of practices whose list this process has read."""
 

@@ -126,6 +126,7 @@ class _Pass:
         except Interrupted as error:
             failure = ("waiting", error.message)
         except errors.ReconcilerError as error:
+            trust.note_shut_out(self.deps, error, self.practice.pseudonym)
             failure = ("error", error.message)
         except Exception as error:  # noqa: BLE001 - the top of a pass: the other practices go on
             failure = ("error", f"this is a defect of reconciler ({type(error).__name__})")

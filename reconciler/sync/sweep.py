@@ -64,6 +64,7 @@ def run_all(
 ) -> SyncReport:
     """One pass of every practice that has a wanted location. Practices whose locations wait longest come first."""
     deps.exhausted.clear()
+    deps.shut_out.clear()
     others = _not_running(found, wanted)
     if not options.dry_run:
         _give_up(deps, [it for it in found.places if it.gate is not None and it.gate[0] in ("inactive", "platform")])
@@ -82,6 +83,7 @@ def run_all(
     else:
         with ThreadPoolExecutor(max_workers=deps.parallel, thread_name_prefix="pass") as pool:
             reports = list(pool.map(one, ordered, chunksize=1))
+    reports = _ask_again(deps, ordered, reports, lambda practice: run_pass(deps, practice, wanted, options))
     done = [it for it in reports if it is not None]
     for practice, report in zip(ordered, reports, strict=True):
         if report is None:
@@ -95,6 +97,27 @@ def run_all(
     if options.kind == "backfill" and not options.dry_run:
         whole = _covered(deps, found, whole)
     return whole
+
+
+def _ask_again(
+    deps: Deps,
+    practices: Sequence[Practice],
+    reports: Sequence[PassReport | None],
+    again: Callable[[Practice], PassReport],
+) -> list[PassReport | None]:
+    """The reports, with those of practices that answered 403 before another one of their product let us in made anew:
+    whose turn came first must not decide what a 403 means.
+    """
+    shut = frozenset(deps.shut_out)
+    good = {
+        it.practice_plus
+        for it, report in zip(practices, reports, strict=True)
+        if report is not None and it.pseudonym not in shut
+    }
+    return [
+        again(it) if it.pseudonym in shut and it.practice_plus in good and not deps.stop.is_set() else report
+        for it, report in zip(practices, reports, strict=True)
+    ]
 
 
 def _not_running(found: Standing, wanted: frozenset[int]) -> list[LocationReport]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from reconciler.errors import CredentialsRefused, QuotaUsedUp
+from reconciler.clients.nextech import NOBODY_LET_IN
+from reconciler.errors import Answered, CredentialsRefused, QuotaUsedUp, ReconcilerError
 from reconciler.sync.context import Change, Deps, product
 
 
@@ -28,6 +29,12 @@ def refuse(deps: Deps, error: CredentialsRefused, *, practice_plus: bool) -> Non
     if name not in deps.refused:
         deps.refused[name] = error
         deps.on_change(Change("credentials", name, error.message))
+
+
+def note_shut_out(deps: Deps, error: ReconcilerError, practice: str) -> None:
+    """Note a practice whose 403 may be ours: it is asked again where another one of the sweep lets us in."""
+    if isinstance(error, Answered) and error.code == NOBODY_LET_IN:
+        deps.shut_out.add(practice)
 
 
 def use_up(deps: Deps, error: QuotaUsedUp, *, practice_plus: bool, is_dry: bool) -> datetime:

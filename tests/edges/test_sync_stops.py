@@ -132,6 +132,23 @@ def test_403_is_unauthorised_only_where_the_token_is_good_elsewhere(it: Bench) -
     assert it.sync("example-skin-group").locations[0].status == "unauthorised"
 
 
+@pytest.mark.parametrize("shut", [PRACTICE_ID, OTHER_ID])
+def test_403_means_the_same_whichever_practice_came_first(it: Bench, shut: str) -> None:
+    two_practices(it)
+    it.app.emr.unauthorised[shut] = 403
+    found = {each.slug: (each.status, each.counts.sent) for each in it.sync().locations}
+    mine, other = ("example-skin-group", "other") if shut == PRACTICE_ID else ("other", "example-skin-group")
+    assert found == {mine: ("unauthorised", 0), other: ("ok", 1)}
+    assert it.changes[-1].kind == "unauthorised"
+
+
+def test_403_of_every_practice_is_ours_and_nobody_is_asked_again(it: Bench) -> None:
+    two_practices(it)
+    it.app.emr.unauthorised |= {PRACTICE_ID: 403, OTHER_ID: 403}
+    assert [each.status for each in it.sync().locations] == ["error", "error"]
+    assert it.requests["GET Appointment"] == 4  # each with a renewed token once more
+
+
 def test_the_mark_of_an_unauthorised_practice_stays_and_the_time_is_made_up(it: Bench) -> None:
     it.put()
     it.book("2026-11-23")
