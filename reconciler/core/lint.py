@@ -20,6 +20,16 @@ OFTEN_TOLD = frozenset({"custom_appointment_statuses", "location_names"})
 """Keys of lists that most declarations have and that a note stands at: their places are wanted in nearly every file."""
 
 
+OF_VALUES = frozenset({"E301", "E302", "E305", "E306", "E315", "E316", "E317", "E318", "E325", "W402"})
+"""Rules that look at values where they stand: they hold in a file of which other parts are of the wrong shape."""
+
+
+def of_values(it: Declared, *, today: date) -> list[Problem]:
+    """What those rules say of a declaration from which the parts of the wrong shape were taken out."""
+    told = (*lint_one.problems(it, today), *lint_triggers.problems(it, None))
+    return [problem for problem in told if problem.code in OF_VALUES]
+
+
 def lint(
     declared: Sequence[Declared], *, today: date, catalogue: Sequence[live.Trigger] | None = None
 ) -> tuple[Problem, ...]:

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reconciler.core import declared, lint, model
+from reconciler.core.declared import Declared
 from reconciler.core.problems import Position, Problem, Severity
 from reconciler.core.suggest import nearest, quoted
 from reconciler.declarations import apart, files, shape, yaml_events
@@ -149,6 +150,8 @@ class _Reading:
     text: str | None = None
     declared: declared.Declared | None = None
     problems: list[Problem] = field(default_factory=list)
+    left: Declared | None = None
+    """What is left of a file of the wrong shape: told of, never planned."""
 
 
 MANY = 2_000
@@ -219,21 +222,25 @@ def _read(found: files.Found, prefix: str, cache: Cache | None, parsed: Parsed |
         reading.declared = declared.Declared(slug, name, checked, Positions(text, name, memo))
         reading.file = File(name, slug, checked.business, digest)
     else:
-        value, reading.problems = _why_not(text, name)
+        value, reading.problems, left = _why_not(text, name)
+        if left is not None:
+            reading.left = declared.Declared(slug, name, left, Positions(text, name))
         reading.file = File(name, slug, _business(value), digest)
     reading.problems += _slug_problems(slug, name)
     return reading
 
 
-def _why_not(text: str, file: str) -> tuple[Any, list[Problem]]:
-    """The second, slower reading of a file that has problems."""
+def _why_not(text: str, file: str) -> tuple[Any, list[Problem], model.Declaration | None]:
+    """The second, slower reading of a file that has problems; and what is left of it without them."""
     read = yaml_events.read(text, file)
     told = list(read.problems)
+    left = None
     if not read.fatal:
         checked = shape.check(read.value)
         error = None if isinstance(checked, model.Declaration) else checked
         told += shape.problems(read.value, error, read.places, file)
-    return read.value, told
+        left = checked if isinstance(checked, model.Declaration) else shape.rest(read.value, checked)
+    return read.value, told, left
 
 
 def _business(value: Any) -> int | None:
@@ -269,6 +276,7 @@ def _together(
     told += _same_slug(readings)
     good = sorted((it.declared for it in readings if it.declared), key=lambda it: (it.slug, it.file))
     told += lint.lint(good, today=today)
+    told += [problem for it in readings if it.left for problem in lint.of_values(it.left, today=today)]
     selected, unmatched = selection.of(readings)
     told += unmatched
     digest = hashlib.sha256()

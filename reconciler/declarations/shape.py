@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, get_args
@@ -39,6 +40,10 @@ _UNFIT = {
     "moment": ("E217", "is not a moment with an offset", "write it as in `2026-11-24T06:00:00-05:00`"),
     "country": ("E219", "is not a country", "two capital letters, such as `US`"),
 }
+_STAND_INS: Mapping[str, Any] = {"version": 1, "business": 1, "name": "-", "source": "nextech"}
+"""For required values, where only the rest is of interest."""
+_ROUNDS = 3
+"""Taking one value out may leave another without its fellow."""
 _FEW = 30
 """Unknown keys of one mapping among which a missing one is sought; a file of thousands is no slip of the finger."""
 _SENSITIVE_PARTS = ("practi", "key", "secret", "token", "pass", "api", "uuid", "guid", "cred")
@@ -57,6 +62,55 @@ def check(value: Any) -> model.Declaration | ValidationError:
         return model.share_fields_set(model.Declaration.model_validate(value))
     except ValidationError as error:
         return error
+
+
+def rest(value: Any, error: ValidationError) -> model.Declaration | None:
+    """The declaration without the values of which ``error`` speaks; None where what is left is none.
+
+    A list is taken out as a whole, so that every place that is left is the place in the file.
+    """
+    if not isinstance(value, dict):
+        return None
+    left: dict[str, Any] = copy.deepcopy(value)
+    for _ in range(_ROUNDS):
+        for detail in error.errors(include_url=False, include_input=False):
+            path = detail["loc"]
+            key = str(path[-1]) if path else ""
+            if detail["type"] == "too_short":
+                continue  # as a rule since its items are wrong, which are told of by themselves
+            if detail["type"] != "missing":
+                _take_out(left, path)
+            elif path[:-1] and path[0] != "locations":
+                _take_out(left, path[:1])
+            elif key in _STAND_INS:
+                holder = left["locations"][path[1]] if path[:-1] else left
+                holder[key] = _STAND_INS[key]
+        checked = check(left)
+        if isinstance(checked, model.Declaration):
+            return checked
+        error = checked
+    return None
+
+
+def _take_out(value: Any, path: tuple[int | str, ...]) -> None:
+    holder, key = value, path[0] if path else ""
+    for position, part in enumerate(path):
+        inside = holder[part] if isinstance(holder, dict) and part in holder else None
+        if isinstance(inside, list | tuple) and position + 1 < len(path):
+            index = path[position + 1]
+            item = inside[index] if isinstance(index, int) and index < len(inside) else None
+            if not isinstance(item, dict) or position + 2 >= len(path):
+                key = part
+                break
+            holder = item
+            continue
+        if isinstance(holder, dict) and isinstance(part, str):
+            key = part
+            if not isinstance(inside, dict) or position + 1 == len(path):
+                break
+            holder = inside
+    if isinstance(holder, dict):
+        holder.pop(key, None)
 
 
 def problems(value: Any, error: ValidationError | None, places: Places, file: str) -> tuple[Problem, ...]:

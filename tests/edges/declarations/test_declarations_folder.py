@@ -355,6 +355,31 @@ def test_all_faults_of_all_files_come_in_one_reading(folder: Path) -> None:
     ]
 
 
+def test_values_beside_ones_of_the_wrong_shape_are_judged_in_the_same_reading(folder: Path) -> None:
+    (folder / "a.yaml").write_text(
+        "version: 1\nbusiness: 100000000000001\nname: X\nsource: nextech\ncolour: red\n"
+        "triggers: [nextechFulfilledAppointmentTrigger, nextechFulfilledAppointmentTrigger]\n"
+        "group:\n  practice_id: env:RECONCILER_SECRET_X\n  appointment_types: ['A|B']\n"
+        "  appointment_statuses: ['x ']\n  customer_fetch_delay_days: minus\n"
+        "locations:\n  - business: 100000000000001\n    time_zone: Mars/Base\n    location_names: [A, A]\n"
+        "    practitioner_ids: ['1', '1']\n  - business: -4\n    location_names: [B, B]\n"
+    )
+    loaded = load(folder)
+    assert errors(loaded) == [
+        ("E201", "integrations/a.yaml:5:1"),
+        ("E305", "integrations/a.yaml:6:48"),
+        ("E301", "integrations/a.yaml:9:23"),
+        ("E218", "integrations/a.yaml:10:26"),
+        ("E205", "integrations/a.yaml:11:30"),
+        ("E214", "integrations/a.yaml:14:16"),
+        ("E302", "integrations/a.yaml:15:25"),
+        ("E302", "integrations/a.yaml:16:29"),
+        ("E213", "integrations/a.yaml:17:15"),
+        ("E302", "integrations/a.yaml:18:25"),
+    ]
+    assert loaded.declared == ()
+
+
 def test_no_message_names_a_type_of_python(folder: Path) -> None:
     values = ("x", "7", "1.5", "true", "[x]", "{x: y}", "~", "''")
     for i, value in enumerate(values):
