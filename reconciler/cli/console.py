@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import click
 
+from reconciler.errors import ReconcilerError
+
 PLAIN_INTERVAL_SECONDS = 5.0
 
 
@@ -70,6 +72,15 @@ def say_if_output_is_lost(error: OSError) -> bool:
 def is_terminal() -> bool:
     """Can a question be asked?"""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def say_error(error: ReconcilerError) -> None:
+    """An error beside a report: on stderr, with what to do."""
+    from reconciler.report.problems import escaped
+
+    click.echo(f"error: {escaped(error.message)}", err=True)
+    if error.hint:
+        click.echo(f"  = {escaped(error.hint)}", err=True)
 
 
 def confirm_yes(question: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.console import Progress, use_colour
+from reconciler.cli.console import Progress, say_error, use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option, write_file
 from reconciler.clock import Clock
 from reconciler.core import acceptances
@@ -51,9 +51,11 @@ def drift(paths: tuple[Path, ...], confirm_after: float, outputs: Outputs, commo
     settings, clock = common.settings(), Clock()
     loaded = load_declarations(settings, clock, paths)
     accepted = drifting.read_acceptances(settings.folder).acceptances
+    unread: list[RemoteError] = []
     with Progress("reading", len(loaded.selected), quiet=common.quiet) as progress:
         opened = open_session(settings, clock, write=False, loaded=loaded, on_read=lambda business: progress.step())
         with opened as session:
+            session.inputs = replace(session.inputs, on_unread=unread.append)
             report = detect(session, confirm_after, accepted)
     now = clock.now()
 
@@ -69,6 +71,8 @@ def drift(paths: tuple[Path, ...], confirm_after: float, outputs: Outputs, commo
     outputs.write(render)
     if not outputs.is_text:
         common.say(drift_text.totals(report))
+    for error in unread:
+        say_error(error)
     return report.exit_code
 
 

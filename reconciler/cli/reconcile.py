@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from reconciler.cli.complete import complete_slugs
-from reconciler.cli.console import Progress, use_colour
+from reconciler.cli.console import Progress, say_error, use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option, write_file
 from reconciler.cli.reports import PLAN_FORMS, plan_in
 from reconciler.clock import Clock
 from reconciler.core import saved
-from reconciler.errors import ReconcilerError, Stale
+from reconciler.errors import ReconcilerError, RemoteError, Stale
 from reconciler.report import documents
 from reconciler.report.plan_text import PlanView, render_plan
 from reconciler.workflow import applying, batches, onboarding
@@ -62,6 +62,7 @@ def plan(
 
         loaded = select_changed(settings, loaded, changed_since, common.say)
     check_slugs(loaded, reassert, "--reassert")
+    unread: list[RemoteError] = []
     with Progress("reading", len(loaded.selected), quiet=common.quiet) as progress:
         session = open_session(
             settings,
@@ -72,7 +73,7 @@ def plan(
             on_read=lambda business: progress.step(),
         )
         with session as it:
-            made = batches.make_in_batches(it.inputs)
+            made = batches.make_in_batches(replace(it.inputs, on_unread=unread.append))
             weekly = onboarding.read_counts(it.store, clock.now())
     made = replace(made, plan=onboarding.with_reach(made.plan, loaded.declared, weekly))
     standings = onboarding.standings(
@@ -85,6 +86,8 @@ def plan(
     )
     view = documents.view_of_plan(made.plan, allowed)
     outputs.write(lambda form: _render(form, view, made.plan.to_json, standings, summary_only=summary_only))
+    for error in unread:
+        say_error(error)
     if made.plan.unreadable:
         return 7
     return 2 if detailed_exitcode and made.plan.changes else 0

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from reconciler.cli.complete import complete_allowances
-from reconciler.cli.console import Progress, confirm_yes, counted, is_terminal, use_colour
+from reconciler.cli.console import Progress, confirm_yes, counted, is_terminal, say_error, use_colour
 from reconciler.cli.options import Common, Outputs, common, output_option
 from reconciler.cli.reconcile import check_base, check_slugs, read_plan_file, reassert_option, within
 from reconciler.cli.reports import PLAN_FORMS, apply_in
@@ -19,7 +19,7 @@ from reconciler.cli.stopping import signals
 from reconciler.clock import Clock
 from reconciler.core import objections
 from reconciler.core.records import Recorded
-from reconciler.errors import LockHeld, ReconcilerError, Refused, RemoteError, Stale, StoreError, UsageError
+from reconciler.errors import LockHeld, Refused, RemoteError, Stale, StoreError, UsageError
 from reconciler.report import documents
 from reconciler.report.plan_text import render_outcomes, render_plan
 from reconciler.report.problems import escaped
@@ -115,7 +115,7 @@ def apply(
             if not made.plan.unreadable:
                 raise
             # What could not be read comes before both in the published order of exit codes.
-            _say_error(error)
+            say_error(error)
             _say_unreadable(made)
             return RemoteError.exit_code
         report = applying.Report(made.plan, changes)
@@ -136,15 +136,9 @@ def apply(
     else:
         outputs.write(render)
     if report.error is not None:
-        _say_error(report.error)
+        say_error(report.error)
     _say_unreadable(made)
     return code
-
-
-def _say_error(error: ReconcilerError) -> None:
-    click.echo(f"error: {escaped(error.message)}", err=True)
-    if error.hint:
-        click.echo(f"  = {escaped(error.hint)}", err=True)
 
 
 def _say_unreadable(made: planning.Made) -> None:

@@ -110,7 +110,7 @@ class _Job:
 
 def _make(inputs: Inputs) -> Made:
     outline = read_outline(inputs.store)
-    selected, secrets, catalogue = prepare(inputs, outline)
+    inputs, selected, secrets, catalogue = prepare(inputs, outline)
     owners: dict[int, set[str]] = {}
     for receipt in outline.objects:
         owners.setdefault(receipt.business, set()).add(receipt.slug)

@@ -39,7 +39,7 @@ class Options:
 
 
 def detect(inputs: planning.Inputs, options: Options) -> Report:
-    """The whole report. Sends nothing but GET. Raises errors.RemoteError where not even the catalogue can be read."""
+    """The whole report. Sends nothing but GET. Raises errors.RemoteError as ``planning.make`` does."""
     names = _Cached(inputs.list_names)
     secrets = _Lenient(inputs.reveal)
     inputs = replace(inputs, list_names=names, reveal=secrets.reveal)

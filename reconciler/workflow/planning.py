@@ -11,7 +11,7 @@ from datetime import datetime
 from reconciler import observe
 from reconciler.core import lint, objections, planner
 from reconciler.core.declared import Declared
-from reconciler.core.live import LiveBusiness, Trigger
+from reconciler.core.live import LiveBusiness, LiveGroup, LiveMapping, Trigger
 from reconciler.core.plan import Plan
 from reconciler.core.planned import Planned
 from reconciler.core.problems import Severity
@@ -43,6 +43,8 @@ class Inputs:
     on_read: Callable[[int], None] = lambda business: None
     share: Callable[[], AbstractContextManager[Inputs]] | None = None
     """Halves the rate of requests, and gives what a second process needs for its half: connections of its own."""
+    on_unread: Callable[[RemoteError], None] | None = None
+    """Told why the trigger catalogue cannot be read; every business is then unreadable for that cause. None: it ends."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,9 @@ EMPTY_FOLDER = "E118"
 
 
 def make(inputs: Inputs, *, recorded: Recorded | None = None) -> Made:
-    """Observe and plan. Writes nothing. Raises errors.RemoteError where not even the trigger catalogue can be read."""
+    """Observe and plan. Writes nothing. Raises errors.RemoteError where not even the trigger catalogue can be read, and
+    ``inputs`` does not say who is told of it.
+    """
     with without_collector():
         return _make(inputs, recorded)
 
@@ -147,7 +151,7 @@ def without_collector() -> Iterator[None]:
 
 def _make(inputs: Inputs, recorded: Recorded | None) -> Made:
     recorded = read_records(inputs.store) if recorded is None else recorded
-    selected, secrets, catalogue = prepare(inputs, recorded)
+    inputs, selected, secrets, catalogue = prepare(inputs, recorded)
     targets = targets_of(selected, recorded)
     live = observed(inputs, targets, observe.MappingReads(inputs.client))
     world = replace(world_of(inputs, secrets, catalogue, selected), recorded=recorded, live=live)
@@ -156,18 +160,45 @@ def _make(inputs: Inputs, recorded: Recorded | None) -> Made:
     return Made(planner.make_plan(world, planned), world, planned, catalogue)
 
 
-def prepare(inputs: Inputs, recorded: Recorded) -> tuple[tuple[Declared, ...], dict[str, str], tuple[Trigger, ...]]:
-    """The selected declarations, their secrets' fingerprints and the catalogue; everything that can refuse early."""
+Prepared = tuple[Inputs, tuple[Declared, ...], dict[str, str], tuple[Trigger, ...]]
+
+
+def prepare(inputs: Inputs, recorded: Recorded) -> Prepared:
+    """What to plan with, the selected declarations, their secrets' fingerprints and the catalogue; everything that can
+    refuse early.
+    """
     refuse_errors(inputs.loaded, recorded=recorded)
     selected = tuple(it for it in inputs.loaded.declared if it.slug in inputs.loaded.selected)
     secrets = resolve_secrets(selected, inputs.reveal, inputs.fingerprint)
-    is_read = bool(targets_of(selected, recorded))
-    catalogue = inputs.client.triggers() if is_read else ()
-    problems = lint.against_catalogue(selected, catalogue) if is_read else ()
-    wrong = [it for it in problems if it.severity is Severity.ERROR]
+    if not targets_of(selected, recorded):
+        return inputs, selected, secrets, ()
+    try:
+        catalogue = inputs.client.triggers()
+    except RemoteError as error:
+        if inputs.on_unread is None:
+            raise
+        inputs.on_unread(error)
+        return replace(inputs, client=_Unread(error), share=None), selected, secrets, ()
+    wrong = [it for it in lint.against_catalogue(selected, catalogue) if it.severity is Severity.ERROR]
     if wrong:
         raise DeclarationError(wrong, message="the live trigger catalogue does not fit; nothing was changed")
-    return selected, secrets, catalogue
+    return inputs, selected, secrets, catalogue
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """Reads of an API that did not give its catalogue: nothing more is asked, and each read ends as that one did."""
+
+    error: RemoteError
+
+    def triggers(self) -> tuple[Trigger, ...]:
+        raise self.error.with_traceback(None)  # or it would grow with each business
+
+    def groups(self, business: int) -> tuple[LiveGroup, ...] | None:
+        raise self.error.with_traceback(None)
+
+    def mappings(self, business: int) -> tuple[LiveMapping, ...]:
+        raise self.error.with_traceback(None)
 
 
 def observed(inputs: Inputs, targets: list[observe.Target], reads: observe.MappingReads) -> dict[int, LiveBusiness]:
