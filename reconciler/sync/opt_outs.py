@@ -5,18 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from reconciler.clients.contacts import OptOut
+from reconciler.clients.contacts import CODES, CheckinOutcome, OptOut
 from reconciler.core import contact_channels
 from reconciler.core.contact_channels import OptOuts
-from reconciler.errors import RemoteError
+from reconciler.errors import Answered, RemoteError
 
-LOOK_BACK: Final = timedelta(days=30)
-"""The feed has a request per day. Birdeye itself keeps what is older: it sends nothing to those who opted out."""
+LOOK_BACK: Final = timedelta(days=29)
+"""So far back the feed is read by days, which is what it is made for; all that is older, in one request."""
+BEGINNING: Final = datetime(2012, 1, 1, tzinfo=UTC)
+"""Nobody can have opted out before: there was no Birdeye."""
+NOT_OF_SPAN: Final = frozenset({401, 403, 404, 408, 425, 429})
+"""Refusals that say nothing of how far back one may look."""
 WHOLE: Final = timedelta(days=1)
 """After so long all of it is read anew, so that those who opted in again are contacted again."""
+REFUSED_ANYWAY: Final = frozenset(code for code, (outcome, _) in CODES.items() if outcome is not CheckinOutcome.FAILED)
+"""Codes of a wrong key or business, or of the rate limit."""
 OVERLAP: Final = timedelta(minutes=5)
 """Clocks differ."""
 
@@ -26,6 +32,9 @@ class Feed(Protocol):
 
     def opt_outs(self, business: int, api_key: str, *, start: datetime, end: datetime) -> Iterator[tuple[OptOut, ...]]:
         """A day of the feed at a time."""
+
+    def opt_outs_at_once(self, business: int, api_key: str, *, start: datetime, end: datetime) -> tuple[OptOut, ...]:
+        """All of it in one request."""
 
 
 @dataclass
@@ -37,6 +46,7 @@ class _Known:
     read_from: datetime | None = None
     read_to: datetime | None = None
     built: dict[str, OptOuts] = field(default_factory=dict, repr=False)
+    shortened: str = ""
 
 
 class OptOutFeeds:
@@ -71,8 +81,8 @@ class OptOutFeeds:
     ) -> OptOuts:
         """Who opted out of feedback messages of an account (long business number ``parent``).
 
-        ``since``: when the pass that asks began; what was read before that moment is not enough for it. The whole
-        look-back is read once a day, otherwise what came since the last read. Raises ``RemoteError`` where the feed
+        ``since``: when the pass that asks began; what was read before that moment is not enough for it. All of it is
+        read once a day, otherwise what came since the last read. Raises ``RemoteError`` where the feed
         cannot be read: then nobody of the account may be contacted. ``on_request`` is called for each request that this
         call made; those who find everything read made none.
         """
@@ -84,6 +94,12 @@ class OptOutFeeds:
                 known.built[country] = _built(known.entries, country)
             return known.built[country]
 
+    def shortened(self, parent: int) -> str:
+        """What was not read of an account since Birdeye refuses it, for people; an empty text where all of it was."""
+        with self._lock:
+            known = self._accounts.get(parent)
+        return "" if known is None else known.shortened
+
     def _read(self, known: _Known, parent: int, api_key: str, since: datetime, on_request: Callable[[], None]) -> None:
         now = self._now()
         if known.read_to is not None and since <= known.read_to <= now:
@@ -91,7 +107,13 @@ class OptOutFeeds:
         is_whole_due = known.read_from is None or known.read_to is None or now - known.read_from >= self._whole
         start = now - self._look_back if is_whole_due or known.read_to is None else known.read_to - OVERLAP
         found: list[OptOut] = []
+        shortened = known.shortened
         try:
+            if is_whole_due:
+                older = self._older(parent, api_key, start)
+                on_request()
+                shortened = "" if older is not None else self._says()
+                found += older or ()
             for part in self._feed.opt_outs(parent, api_key, start=start, end=now):
                 on_request()
                 found += part
@@ -101,9 +123,28 @@ class OptOutFeeds:
         if is_whole_due:
             known.entries, known.read_from = [], now
         # Only once all of it was read: half a feed would leave people out.
-        known.entries += [it for it in found if it.covers_feedback]
-        known.read_to = now
-        known.built = {}
+        fresh = [it for it in found if it.covers_feedback]
+        known.entries += fresh
+        known.read_to, known.shortened = now, shortened
+        if is_whole_due:
+            known.built = {}
+        else:
+            known.built = {country: it | _built(fresh, country) for country, it in known.built.items()}
+
+    def _older(self, parent: int, api_key: str, before: datetime) -> tuple[OptOut, ...] | None:
+        """Who opted out longer ago than the days that are read one by one; None where Birdeye refuses so long a span."""
+        try:
+            return self._feed.opt_outs_at_once(parent, api_key, start=BEGINNING, end=before)
+        except Answered as error:
+            if not 400 <= error.status < 500 or error.status in NOT_OF_SPAN or error.code in REFUSED_ANYWAY:
+                raise
+            return None
+
+    def _says(self) -> str:
+        return (
+            f"Birdeye does not say who opted out more than {self._look_back.days} days ago: whoever did is held back by "
+            "Birdeye alone"
+        )
 
 
 def _built(entries: Iterable[OptOut], country: str) -> OptOuts:

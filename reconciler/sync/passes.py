@@ -241,9 +241,13 @@ class _Pass:
     def _opt_outs(self, one: Taken) -> OptOuts:
         if one.api_key is None:  # beta without a key: nobody is contacted, and nothing can be asked
             return OptOuts()
-        return self.deps.feeds.of(
+        found = self.deps.feeds.of(
             one.place.parent, one.api_key, one.rules.country, since=self.since, on_request=self._fed
         )
+        why = self.deps.feeds.shortened(one.place.parent)
+        if why and why not in one.warnings:
+            one.warnings.append(why)
+        return found
 
     def _fed(self) -> None:
         self.requests = added(self.requests, {"update-feed": 1})

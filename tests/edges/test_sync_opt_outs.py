@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from reconciler.store.schema import VISITS
 from reconciler.sync.opt_outs import OptOutFeeds
 from reconciler.workflow import operating
 from reconciler.workflow.holding import Ledger
-from tests.syncing import PRACTICE_ID, SLUG, START, Bench, bench
+from tests.syncing import PARENT, PRACTICE_ID, SLUG, START, Bench, bench
 
 CONTACTS = "/resources/v1/contact/external/preferences"
 DAY = timedelta(days=1)
@@ -144,6 +144,22 @@ def test_where_the_feed_cannot_be_read_what_was_planned_stays_planned(it: Bench)
     assert report.detail.startswith("who opted out cannot be read: ")
     it.app.faults.clear()
     assert it.one().counts.sent == 2
+
+
+def test_who_opted_out_long_ago_is_skipped_and_a_refused_look_back_is_told(it: Bench) -> None:
+    assert isinstance(it.deps.contacts, ContactsClient)
+    it.deps.feeds = OptOutFeeds(it.deps.contacts, now=it.clock.now)
+    it.put()
+    opt_out(it, it.book("2026-11-23"))
+    it.clock.advance(days=40)
+    late = it.book("2027-01-02")
+    opt_out(it, late)
+    it.clock.advance(days=40)
+    assert it.one(day=date(2026, 11, 23)).counts.skipped == {"opted_out": 1}
+    it.deps.feeds = OptOutFeeds(it.deps.contacts, now=it.clock.now)
+    it.app.faults.arm(f"{CONTACTS}/update-feed:1:400")
+    report = it.one(day=date(2027, 1, 2))
+    assert (report.counts.sent, report.warnings) == (1, (it.deps.feeds.shortened(PARENT),))
 
 
 def test_nothing_about_to_be_sent_reads_no_feed(it: Bench) -> None:
