@@ -77,7 +77,16 @@ onboarding:
   ordered_on: "2026-11-01"
 """
 
+_VALUE = ["text", "list", "true or false"]
+"""As a difference shows one: a flag, the triggers, anything else as it is on the wire, or a fingerprint."""
 OPTIONAL: Mapping[str, list[str]] = {
+    **{
+        f"{where}.{side}": [*_VALUE, "null"]
+        for where in ("businesses[].fields[]", "accepted[]")
+        for side in ("declared", "live", "recorded")
+    },
+    "accepted[].first_seen": ["text", "null"],
+    **{f"changes[].fields[].{side}": [*_VALUE, "whole number", "null"] for side in ("before", "after")},
     "errors[]": ["text"],
     "locations[].skipped.NAME": ["whole number"],
     "practices[].checks[].missing[]": ["text"],

@@ -12,6 +12,7 @@ from reconciler.sandbox.options import SandboxOptions
 from reconciler.sandbox.server import serve
 from tests.cli.test_cli_reconcile import NORTH, SKIN, Desk
 
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
 PATH = "GET /integration/trigger/integrationtriggers/sourceid/22"
 
 
@@ -55,6 +56,11 @@ def test_drift_has_its_document_with_every_field_unreadable(desk: Desk) -> None:
     assert {it["slug"] for it in document["businesses"]} == {NORTH, SKIN}
     assert {field["class"] for it in document["businesses"] for field in it["fields"]} == {"unreadable"}
     assert f"error: {PATH}: " in done.stderr
+    words = {str: "text", bool: "true or false", list: "list", type(None): "null"}
+    for side in ("declared", "live", "recorded"):
+        row = next(it for it in PAGE.splitlines() if it.startswith(f"| `businesses[].fields[].{side}` |"))
+        seen = {words[type(field[side])] for it in document["businesses"] for field in it["fields"]}
+        assert all(it in row for it in seen), (side, seen)
 
 
 def test_an_apply_still_ends_before_anything_else(desk: Desk) -> None:
