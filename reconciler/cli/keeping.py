@@ -37,7 +37,9 @@ def forget(slug: str, location: int | None, common: Common) -> int:
         current = in_force.in_force(connection, slug)
         unsettled = [it for it in journal.open_intents(connection) if it.slug == slug and location is None]
         for intent in unsettled:  # one keeps a group from being created as long as it stands
-            journal.close_intent(connection, intent.id, outcome="failed", at=clock.now(), detail="forgotten by a person")
+            journal.close_intent(
+                connection, intent.id, outcome="failed", at=clock.now(), detail="forgotten by a person"
+            )
         if not known and current is None and not unsettled:
             raise UsageError(f"nothing was applied under the name {slug}")
         mine = [it for it in known if location is None or (it.kind == "mapping" and it.business == location)]
