@@ -326,7 +326,7 @@ def bench(
             pseudonyms=Pseudonyms(own_keys.inner),
             reads=lambda is_plus: plus if is_plus else select,
             contacts=contacts,
-            feeds=OptOutFeeds(contacts, now=clock.now, look_back=timedelta(0)),
+            feeds=OptOutFeeds(contacts, now=clock.now, look_back=timedelta(minutes=1)),
             reveal=lambda reference: secrets[reference],
             fingerprint=Fingerprints(b"k" * 32).full,
             default_key=None,

@@ -34,7 +34,7 @@ def test_fifty_locations_of_one_practice_cost_the_pages_of_one_window_and_the_pa
     report = it.sync()
     assert sum(each.counts.sent for each in report.locations) == 120
     assert it.requests == {"POST token": 1, "GET Appointment": 3, "GET Patient": 3}
-    assert report.passes[0].requests == {"Appointment": 3, "Patient": 3, "checkin": 120, "update-feed": 1}
+    assert report.passes[0].requests == {"Appointment": 3, "Patient": 3, "checkin": 120, "update-feed": 2}
 
 
 def test_each_patient_is_asked_for_once_and_fifty_at_a_time(it: Bench) -> None:

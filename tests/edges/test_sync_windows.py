@@ -338,7 +338,7 @@ def test_the_report_is_the_published_document(it: Bench) -> None:
             "held": 0,
             "failed": 0,
             "pending": 0,
-            "requests": {"Appointment": 1, "Patient": 1, "checkin": 1, "update-feed": 1},
+            "requests": {"Appointment": 1, "Patient": 1, "checkin": 1, "update-feed": 2},
             "status": "ok",
         }
     ]
