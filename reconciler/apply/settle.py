@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from reconciler.apply.deps import Deps
 from reconciler.apply.writer import Writer, merged
 from reconciler.core.live import LiveMapping
-from reconciler.core.records import FieldReceipt, Intent, ObjectReceipt
+from reconciler.core.records import FieldReceipt, Intent, ObjectReceipt, unsure
 from reconciler.core.values import Fingerprint, Value, fingerprint_of, of_property, plain
 from reconciler.core.world import World
 from reconciler.errors import RemoteError
@@ -40,6 +40,9 @@ def _settle_one(deps: Deps, world: World, intent: Intent) -> int:
             _promote(deps, connection, intent, intent.group_id)
             journal.close_intent(connection, intent.id, outcome="applied", at=deps.now(), group_id=intent.group_id)
         else:
+            for it in receipts.objects(connection, intent.slug):
+                if (it.kind, it.business, it.group_id) == (intent.kind, intent.business, intent.group_id):
+                    receipts.put_object(connection, unsure(it, intent))
             journal.close_intent(connection, intent.id, outcome="failed", at=deps.now(), detail=SUPERSEDED)
     return 1
 

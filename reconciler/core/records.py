@@ -91,6 +91,29 @@ class Intent:
     group_id: int | None = None
 
 
+UNSURE = "?"
+"""A fingerprint of no value: what was written last may or may not have been carried out."""
+
+
+def unsure(receipt: ObjectReceipt, intent: Intent) -> ObjectReceipt:
+    """``receipt`` after a write of unknown outcome: what it would have changed is known no more.
+
+    Where nothing is shown, the old fingerprint would say that a value which is declared again is live already.
+    """
+    sent = {it.path: it for it in intent.fields}
+    has_properties = intent.endpoint == "M+" or any(path.startswith("properties.") for path in sent)
+    fields = {it.path: it for it in receipt.fields}
+    for path, old in fields.items():
+        new = sent.get(path)
+        is_touched = new is not None or (has_properties and path.startswith("properties."))
+        if is_touched and (new is None or new.fingerprint != old.fingerprint):
+            fields[path] = old._replace(fingerprint=UNSURE, assumed=False)
+    for path, new in sent.items():
+        if path not in fields:
+            fields[path] = new._replace(fingerprint=UNSURE, assumed=False)
+    return receipt._replace(fields=tuple(fields[path] for path in sorted(fields)))
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """All records of the store that a plan is made from."""

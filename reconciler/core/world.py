@@ -11,7 +11,7 @@ from typing import Any
 
 from reconciler.core.declared import Declared
 from reconciler.core.live import LiveBusiness, Trigger
-from reconciler.core.records import InForce, Intent, ObjectReceipt, Recorded
+from reconciler.core.records import InForce, Intent, ObjectReceipt, Recorded, unsure
 from reconciler.core.values import Fingerprint
 
 
@@ -84,6 +84,9 @@ class World:
         found: defaultdict[int, list[ObjectReceipt]] = defaultdict(list)
         for receipt in self.recorded.objects:
             if receipt.kind == kind:
+                for intent in self.intents.get(receipt.business, ()):
+                    if intent.kind == kind and intent.group_id == receipt.group_id and intent.endpoint != "G+":
+                        receipt = unsure(receipt, intent)
                 found[receipt.business].append(receipt)
         return {
             key: tuple(sorted(them, key=lambda it: (it.at, it.group_id or 0), reverse=True))

@@ -196,3 +196,45 @@ def test_another_practice_id_after_an_override_ended_is_an_objection_where_nothi
         assert story.it.apply(f"practice-changed:{SKIN}").exit_code == 0
         story.edit(SKIN, mark, mark + other)
         assert ("practice-changed", SKIN) in codes(story.it.plan())
+
+
+@pytest.mark.parametrize("fault", ["502-after-commit", "502-before-commit"])
+@pytest.mark.parametrize(
+    ("before", "after"), [("    customer_fetch_delay_days: 4\n", OVERRIDE), ("", OVERRIDE), (OVERRIDE, "")]
+)
+def test_what_a_write_of_unknown_outcome_may_have_changed_is_sent_again_when_it_is_declared_as_before(
+    story: Story, fault: str, before: str, after: str
+) -> None:
+    """``after`` is declared, then ``before``, of which nobody learns the outcome, then ``after`` again."""
+    mark = f"  - business: {SECOND}\n"
+    story.take(SKIN)
+    story.edit(SKIN, OVERRIDE, "")
+    story.edit(SKIN, mark, mark + after)
+    story.apply()
+    story.edit(SKIN, mark + after, mark + before)
+    story.server.app.faults.arm(f"M+:*:{fault}")
+    story.it.deadline_seconds = 0.5
+    story.it.apply(f"filter-widened:{SKIN}")
+    story.it.deadline_seconds = 10.0
+    story.server.app.faults.clear()
+    story.edit(SKIN, mark + before, mark + after)
+    story.apply(f"filter-widened:{SKIN}")
+    assert live(story, SECOND).get("customer.fetch.delay", "2") == ("1" if after else "2")
+    assert used(story, SKIN, SECOND, "customer.fetch.delay") == ("1" if after else "2")
+
+
+def test_a_location_that_a_write_of_unknown_outcome_stopped_is_active_as_declared(story: Story) -> None:
+    mark = f"  - business: {SECOND}\n"
+    story.take(SKIN)
+    story.apply()
+    story.edit(SKIN, mark, f"{mark}    state: inactive\n")
+    story.server.app.faults.arm("M+:*:502-after-commit")
+    story.it.deadline_seconds = 0.5
+    story.it.apply()
+    story.it.deadline_seconds = 10.0
+    story.server.app.faults.clear()
+    story.edit(SKIN, f"{mark}    state: inactive\n", mark)
+    assert any(it.business == SECOND for it in story.it.plan().changes)
+    story.apply(f"goes-live:{SKIN}")
+    (mapping,) = [it for it in story.server.app.world.mappings.values() if it.business == SECOND]
+    assert mapping.active
