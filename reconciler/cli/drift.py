@@ -55,7 +55,8 @@ def drift(paths: tuple[Path, ...], confirm_after: float, outputs: Outputs, commo
     with Progress("reading", len(loaded.selected), quiet=common.quiet) as progress:
         opened = open_session(settings, clock, write=False, loaded=loaded, on_read=lambda business: progress.step())
         with opened as session:
-            session.inputs = replace(session.inputs, on_unread=unread.append)
+            if not outputs.is_only_text:  # on a terminal the error says all there is
+                session.inputs = replace(session.inputs, on_unread=unread.append)
             report = detect(session, confirm_after, accepted)
     now = clock.now()
 

@@ -145,6 +145,11 @@ class Outputs:
         """Does a person read standard output?"""
         return any(name == "text" and file is None for name, file in self.targets)
 
+    @property
+    def is_only_text(self) -> bool:
+        """Is there no form but the one for a terminal?"""
+        return self.targets == (("text", None),)
+
 
 def write_file(file: Path, text: str) -> None:
     """Write a file as a whole, or not at all."""

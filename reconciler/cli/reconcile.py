@@ -73,7 +73,9 @@ def plan(
             on_read=lambda business: progress.step(),
         )
         with session as it:
-            made = batches.make_in_batches(replace(it.inputs, on_unread=unread.append))
+            # On a terminal the error says all there is; a document has each business for itself.
+            inputs = it.inputs if outputs.is_only_text else replace(it.inputs, on_unread=unread.append)
+            made = batches.make_in_batches(inputs)
             weekly = onboarding.read_counts(it.store, clock.now())
     made = replace(made, plan=onboarding.with_reach(made.plan, loaded.declared, weekly))
     standings = onboarding.standings(

@@ -288,8 +288,9 @@ class Transport:
             outcome = self._attempt(call, previous=failure)
             if isinstance(outcome, Reply):
                 return outcome
-            if failure is not None and outcome.unreachable and not failure.unreachable and self._now() >= call.deadline:
-                # The time was up before it had a connection: the attempt before it says what is wrong.
+            if failure is not None and outcome.status is None and self._now() >= call.deadline:
+                # The call's own time was up: the attempt before it says what is wrong.
+                call.maybe_done |= outcome.maybe_done
                 failure.note = SEVERAL
                 break
             failure = outcome

@@ -38,7 +38,14 @@ def test_a_plan_has_its_document_and_asks_nothing_more(desk: Desk) -> None:
     assert len(desk.server.app.world.history) - before <= 1
 
 
-@pytest.mark.parametrize("form", ["text", "markdown", "html"])
+@pytest.mark.parametrize("command", ["plan", "drift"])
+def test_on_a_terminal_it_is_one_clear_error(desk: Desk, command: str) -> None:
+    done = desk.run(command, expect=7)
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: {PATH}: ")
+
+
+@pytest.mark.parametrize("form", ["markdown", "html"])
 @pytest.mark.parametrize("command", ["plan", "drift"])
 def test_people_get_a_report_too(desk: Desk, command: str, form: str) -> None:
     shown = desk.run(command, "--output", form, expect=7).stdout

@@ -124,12 +124,13 @@ def test_attempts_back_off_exponentially_up_to_a_limit_and_end_at_the_deadline()
     assert time.slept == [0.25, 0.5, 1, 2, 4, 8, 8]
 
 
+@pytest.mark.parametrize("last", [CONNECT_LATE, READ_LATE])
 @pytest.mark.parametrize(
     ("first", "kind", "said"),
     [(RESET, errors.Unknown, f"{HOST} broke the connection"), (httpx.Response(503), errors.Answered, "answered 503")],
 )
-def test_a_connection_that_the_deadline_cut_short_does_not_hide_what_the_attempt_before_it_met(
-    first: httpx.Response | Exception, kind: type[errors.RemoteError], said: str
+def test_an_attempt_that_the_deadline_cut_short_does_not_hide_what_the_one_before_it_met(
+    first: httpx.Response | Exception, kind: type[errors.RemoteError], said: str, last: Exception
 ) -> None:
     time = VirtualTime()
     answers = iter([first])
@@ -140,7 +141,7 @@ def test_a_connection_that_the_deadline_cut_short_does_not_hide_what_the_attempt
             return outcome
         if outcome is None:
             time.seconds += 1.0
-            raise CONNECT_LATE
+            raise last
         raise outcome
 
     transport, _, _ = scripted(
