@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.core import in_force, live, values
-from reconciler.core.compare import Row, default_of
+from reconciler.core.compare import Row
 from reconciler.core.declared import Declared
 from reconciler.core.desired import Desired, DesiredMapping
 from reconciler.core.mappings import MappingSight
@@ -209,11 +209,8 @@ def inherited(known: Layer, *, shown: bool) -> dict[str, str]:
 
     ``shown``: the group's properties are, or there is no group yet, so that an absent key has its default.
     """
-    found: dict[str, str] = {}
-    for spec in nextech.OVERRIDES:
-        value = known.declared.get(spec.key) or known.seen.get(spec.key)
-        if value is not None:
-            found[spec.key] = value.canon
-        elif shown and spec.key not in known.masked and (default := default_of(spec.key)) is not None:
-            found[spec.key] = default
-    return found
+    return {
+        key: value.canon
+        for key, value in group_values(known).items()
+        if shown or key in known.declared or key in known.seen
+    }

@@ -93,23 +93,18 @@ def rest(value: Any, error: ValidationError) -> model.Declaration | None:
 
 
 def _take_out(value: Any, path: tuple[int | str, ...]) -> None:
-    holder, key = value, path[0] if path else ""
-    for position, part in enumerate(path):
-        inside = holder[part] if isinstance(holder, dict) and part in holder else None
-        if isinstance(inside, list | tuple) and position + 1 < len(path):
-            index = path[position + 1]
-            item = inside[index] if isinstance(index, int) and index < len(inside) else None
-            if not isinstance(item, dict) or position + 2 >= len(path):
-                key = part
-                break
-            holder = item
-            continue
-        if isinstance(holder, dict) and isinstance(part, str):
-            key = part
-            if not isinstance(inside, dict) or position + 1 == len(path):
-                break
-            holder = inside
-    if isinstance(holder, dict):
+    """Delete the innermost key of a mapping that ``path`` names."""
+    here, keys = value, []
+    for part in path:
+        if isinstance(here, dict):
+            keys.append((here, part))
+            here = here.get(part)
+        elif isinstance(here, list | tuple) and isinstance(part, int) and part < len(here):
+            here = here[part]
+        else:
+            break
+    if keys:
+        holder, key = keys[-1]
         holder.pop(key, None)
 
 
