@@ -56,10 +56,10 @@ def test_an_apply_whose_report_is_lost_is_not_one_that_changed_nothing(desk: Des
     assert desk.run("plan", "--detailed-exitcode", expect=0).returncode == 0
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
-def test_a_closed_stream_is_no_defect(desk: Desk, closed: str) -> None:
-    done = subprocess.run(
-        ["sh", "-c", f'"$0" -m reconciler validate -q {closed}', sys.executable],
+def through(desk: Desk, shell: str, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of a shell; ``"$0"`` is Python."""
+    return subprocess.run(
+        [shell, "-c", script, sys.executable],
         cwd=desk.folder,
         env=desk.environ,
         capture_output=True,
@@ -67,17 +67,14 @@ def test_a_closed_stream_is_no_defect(desk: Desk, closed: str) -> None:
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_closed_stream_is_no_defect(desk: Desk, closed: str) -> None:
+    done = through(desk, "sh", f'"$0" -m reconciler validate -q {closed}')
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_closed_pipe_ends_quietly(desk: Desk) -> None:
-    done = subprocess.run(
-        ["bash", "-c", '"$0" -m reconciler schema | true', sys.executable],
-        cwd=desk.folder,
-        env=desk.environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = through(desk, "bash", '"$0" -m reconciler schema | true')
     assert (done.stdout, done.stderr) == ("", "")

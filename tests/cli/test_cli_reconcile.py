@@ -193,6 +193,17 @@ def test_plan_says_7_where_it_could_not_read_enough(desk: Desk) -> None:
     assert desk.writes() == 0
 
 
+def test_a_create_that_was_answered_and_is_not_listed_is_kept_until_it_is_forgotten(desk: Desk) -> None:
+    (desk.folder / "integrations" / f"{SKIN}.yaml").unlink()
+    desk.server.app.faults.arm("G:*:empty-list")
+    desk.run("apply", "--auto-approve", expect=5)
+    assert "group-vanished" in desk.run("apply", "--auto-approve", expect=3).stdout
+    assert "forgotten" in desk.run("forget", NORTH, expect=0).stderr
+    plan = json.loads(desk.run("plan", "--output", "json", expect=0).stdout)
+    assert (plan["summary"]["create"] > 0, plan["objections"]) == (True, [])
+    assert len(desk.server.app.world.groups) == 1
+
+
 def test_an_unreachable_host_is_one_clear_line(desk: Desk) -> None:
     desk.environ["RECONCILER_BIRDEYE_URL"] = "http://127.0.0.1:9"
     found = desk.run("plan", expect=7)
